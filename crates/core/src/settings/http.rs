@@ -1,0 +1,316 @@
+//! What `http-check` reads: the request, and what the answer must be.
+
+use std::time::Duration;
+
+use regex_lite::Regex;
+use serde_json::Value;
+
+use super::common::duration;
+use super::{Mistake, Reader, common::Common};
+
+/// A body is read up to this unless `body_bytes_max` says otherwise.
+const BODY_BYTES_DEFAULT: u32 = 65_536;
+/// A guest has a few MiB in all.
+const BODY_BYTES_MAX: u32 = 1_048_576;
+/// Browsers follow 20; a check that needs more has found a loop.
+const REDIRECTS_MAX: u32 = 10;
+/// Header lines sent, header assertions, JSON assertions.
+const LINES_MAX: usize = 32;
+
+/// `200`, `200,204`, `200-299, 304`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusSet(Vec<(u16, u16)>);
+
+impl StatusSet {
+    pub fn parse(text: &str) -> Option<Self> {
+        let code = |t: &str| {
+            t.trim()
+                .parse::<u16>()
+                .ok()
+                .filter(|c| (100..=599).contains(c))
+        };
+        text.split(',')
+            .map(|part| match part.split_once('-') {
+                None => code(part).map(|c| (c, c)),
+                Some((a, b)) => Some((code(a)?, code(b)?)).filter(|(a, b)| a <= b),
+            })
+            .collect::<Option<Vec<_>>>()
+            .map(Self)
+    }
+
+    pub fn contains(&self, status: u16) -> bool {
+        self.0
+            .iter()
+            .any(|(from, to)| (*from..=*to).contains(&status))
+    }
+}
+
+impl std::fmt::Display for StatusSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let parts: Vec<String> = self
+            .0
+            .iter()
+            .map(|(a, b)| {
+                if a == b {
+                    a.to_string()
+                } else {
+                    format!("{a}-{b}")
+                }
+            })
+            .collect();
+        f.write_str(&parts.join(","))
+    }
+}
+
+/// What a value must be.
+#[derive(Clone, Debug)]
+pub enum JsonTest {
+    Equals(Value),
+    Matches(Regex),
+}
+
+/// One alternative: a JSON pointer (RFC 6901), or a header's name, and its test.
+#[derive(Clone, Debug)]
+pub struct Assertion {
+    pub subject: String,
+    pub test: JsonTest,
+}
+
+/// Whether the thing that a check watches may be absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Absence is fine until it has been seen once, a failure afterwards.
+    Auto,
+    /// Absence is a failure.
+    Required,
+    /// Not probed at all.
+    Off,
+}
+
+/// The variables of an HTTP check.
+#[derive(Clone, Debug)]
+pub struct HttpSettings {
+    pub common: Common,
+    /// `url`: http or https; an IPv6 address may lack its brackets.
+    pub url: crate::target::Url,
+    /// `method`: default GET.
+    pub method: String,
+    /// `headers`: one `name: value` a line. May hold secrets: never shown.
+    pub headers: Vec<(String, String)>,
+    /// `body`: sent as it is.
+    pub body: String,
+    /// `expect_status`: default 200-299.
+    pub expect_status: StatusSet,
+    /// `expect_keyword`, `reject_keyword`: a text that must, must not stand in the body.
+    pub expect_keyword: Option<String>,
+    pub reject_keyword: Option<String>,
+    /// `expect_regex`: must match somewhere in the body.
+    pub expect_regex: Option<Regex>,
+    /// `expect_json`: one assertion a line, `/pointer = <JSON>` or `/pointer ~ <regex>`;
+    /// alternatives on one line are separated by ` or `.
+    pub expect_json: Vec<Vec<Assertion>>,
+    /// `expect_header`: one `name`, `name = text` or `name ~ regex` a line.
+    pub expect_header: Vec<Assertion>,
+    /// `degraded_above`: a slower answer is *degraded*.
+    pub degraded_above: Option<Duration>,
+    /// `redirects_max`: 0 (default) takes a redirect as the answer.
+    pub redirects_max: u32,
+    /// `body_bytes_max`: a longer body is cut for the tests on text and a failure
+    /// for the tests on JSON.
+    pub body_bytes_max: u32,
+    /// `remember`: the JSON pointer of a value that must stay what it was when first seen.
+    pub remember: Option<String>,
+    /// `remember_pinned`: what that value must be, instead of what was first seen.
+    pub pinned: Option<String>,
+    /// `remember_reject`: what that value must never be (a key of zeros, say): a regex.
+    pub remember_reject: Option<Regex>,
+    /// `presence`: `required` (default), `auto`, `off`.
+    pub presence: Presence,
+    /// `absent_status`: the answers that say *not offered* (with `presence` `auto`).
+    pub absent_status: Option<StatusSet>,
+    /// `hint`: added to the detail of a failure that concerns the watched thing itself.
+    pub hint: String,
+}
+
+impl HttpSettings {
+    pub fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<Mistake>> {
+        let mut r = Reader::new(get);
+        let common = Common::read(&mut r);
+        let url_text = r.required("url", URL_WANT);
+        let url = crate::target::Url::parse(&url_text).unwrap_or_else(|| {
+            if !url_text.is_empty() {
+                // Only the part before credentials or query could be shown safely; show none.
+                r.mistake("url", "something else", URL_WANT);
+            }
+            crate::target::Url::default()
+        });
+        let method = r.parsed(
+            "method",
+            "GET".to_owned(),
+            "an HTTP method such as GET or POST",
+            |t| {
+                let upper = t.to_ascii_uppercase();
+                (upper.len() <= 16 && upper.bytes().all(|b| b.is_ascii_uppercase() || b == b'-'))
+                    .then_some(upper)
+            },
+        );
+        let headers = headers(&mut r);
+        let settings = Self {
+            common,
+            url,
+            method,
+            headers,
+            body: get("body").unwrap_or_default(),
+            expect_status: r.parsed(
+                "expect_status",
+                StatusSet(vec![(200, 299)]),
+                STATUS_WANT,
+                StatusSet::parse,
+            ),
+            expect_keyword: r.text("expect_keyword"),
+            reject_keyword: r.text("reject_keyword"),
+            expect_regex: r.parsed("expect_regex", None, REGEX_WANT, |t| {
+                Regex::new(t).ok().map(Some)
+            }),
+            expect_json: r.parsed("expect_json", Vec::new(), JSON_WANT, |t| {
+                lines(t, json_alternatives)
+            }),
+            expect_header: r.parsed("expect_header", Vec::new(), HEADER_WANT, |t| {
+                lines(t, header_assertion)
+            }),
+            degraded_above: r
+                .text("degraded_above")
+                .map(|_| duration(&mut r, "degraded_above", Duration::from_secs(1))),
+            redirects_max: r.parsed("redirects_max", 0, "a number from 0 to 10", |t| {
+                t.parse().ok().filter(|n| *n <= REDIRECTS_MAX)
+            }),
+            body_bytes_max: r.parsed(
+                "body_bytes_max",
+                BODY_BYTES_DEFAULT,
+                "a number from 1 to 1048576",
+                |t| t.parse().ok().filter(|n| (1..=BODY_BYTES_MAX).contains(n)),
+            ),
+            remember: r.parsed("remember", None, "a JSON pointer such as /publicKey", |t| {
+                t.starts_with('/').then(|| Some(t.to_owned()))
+            }),
+            pinned: r.text("remember_pinned"),
+            remember_reject: r.parsed("remember_reject", None, REGEX_WANT, |t| {
+                Regex::new(t).ok().map(Some)
+            }),
+            presence: r.parsed(
+                "presence",
+                Presence::Required,
+                "auto, required or off",
+                |t| match t {
+                    "auto" => Some(Presence::Auto),
+                    "required" => Some(Presence::Required),
+                    "off" => Some(Presence::Off),
+                    _ => None,
+                },
+            ),
+            absent_status: r.parsed("absent_status", None, STATUS_WANT, |t| {
+                StatusSet::parse(t).map(Some)
+            }),
+            hint: r.text("hint").unwrap_or_default(),
+        };
+        r.finish(settings)
+    }
+}
+
+const URL_WANT: &str = "an http or https URL with a host, without user name and fragment";
+const STATUS_WANT: &str = "HTTP status codes and ranges, such as 200,201-204";
+const REGEX_WANT: &str =
+    "a regular expression (the syntax of Rust's regex, without Unicode classes)";
+const JSON_WANT: &str =
+    "lines such as: /status = \"pass\", or: /publicKey ~ ^mkey:, alternatives separated by ' or '";
+const HEADER_WANT: &str =
+    "lines such as: content-type ~ json, or: x-served-by = edge, or a header's name alone";
+
+fn headers(r: &mut Reader<'_>) -> Vec<(String, String)> {
+    let Some(text) = r.text("headers") else {
+        return Vec::new();
+    };
+    let parsed = lines(&text, |line| {
+        let (name, value) = line.split_once(':')?;
+        is_token(name.trim()).then(|| (name.trim().to_ascii_lowercase(), value.trim().to_owned()))
+    });
+    let Some(list) = parsed else {
+        // A header often carries a token: the value is not repeated.
+        r.mistake(
+            "headers",
+            "a text that is not shown",
+            "one 'name: value' a line, at most 32",
+        );
+        return Vec::new();
+    };
+    for (name, _) in &list {
+        if matches!(
+            name.as_str(),
+            "host" | "connection" | "upgrade" | "transfer-encoding" | "keep-alive"
+        ) {
+            r.mistake("headers", name, "no header that the host sets itself");
+        }
+    }
+    list
+}
+
+fn is_token(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
+
+/// Every non-blank line parsed, or nothing if one does not parse or there are too many.
+fn lines<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+    let list = text
+        .lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty())
+        .map(parse)
+        .collect::<Option<Vec<_>>>()?;
+    (list.len() <= LINES_MAX).then_some(list)
+}
+
+fn json_alternatives(line: &str) -> Option<Vec<Assertion>> {
+    line.split(" or /")
+        .enumerate()
+        .map(|(i, part)| {
+            let part = if i == 0 {
+                part.to_owned()
+            } else {
+                format!("/{part}")
+            };
+            let (pointer, test) = part.split_once([' ', '='])?;
+            let test = test.trim_start();
+            let test = if let Some(regex) = test.strip_prefix('~') {
+                JsonTest::Matches(Regex::new(regex.trim()).ok()?)
+            } else {
+                let value = test.strip_prefix('=').unwrap_or(test).trim();
+                JsonTest::Equals(serde_json::from_str(value).ok()?)
+            };
+            pointer.starts_with('/').then(|| Assertion {
+                subject: pointer.to_owned(),
+                test,
+            })
+        })
+        .collect()
+}
+
+fn header_assertion(line: &str) -> Option<Assertion> {
+    let (name, test) = match line.split_once([' ', '=', '~']) {
+        None => (line, JsonTest::Matches(Regex::new("").ok()?)),
+        Some((name, _)) => {
+            let test = line[name.len()..].trim_start();
+            let test = match test.strip_prefix('~') {
+                Some(regex) => JsonTest::Matches(Regex::new(regex.trim()).ok()?),
+                None => JsonTest::Equals(Value::String(test.strip_prefix('=')?.trim().to_owned())),
+            };
+            (name, test)
+        }
+    };
+    is_token(name).then(|| Assertion {
+        subject: name.to_ascii_lowercase(),
+        test,
+    })
+}

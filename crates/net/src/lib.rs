@@ -1,0 +1,1 @@
+//! Resolve, connect, read and write over `wasi:sockets`, under one deadline.

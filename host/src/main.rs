@@ -1,0 +1,5 @@
+//! `watchbell`: the embedded runtime and operator CLI.
+
+mod app;
+
+fn main() {}

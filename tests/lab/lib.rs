@@ -1,0 +1,1 @@
+//! The lab: local servers that play every state of the monitored system.
