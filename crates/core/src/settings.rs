@@ -3,11 +3,13 @@
 //! Guests read them at run time through the host's variables, `watchbell validate`
 //! reads the same ones from the manifest: one set of rules, one set of messages.
 
+mod alert;
 mod certificate;
 mod common;
 mod http;
 mod tcp;
 
+pub use alert::AlertSettings;
 pub use certificate::{CertificateSettings, Threshold};
 pub use common::{Common, Severity, parse_duration};
 pub use http::{Assertion, HttpSettings, JsonTest, Presence, StatusSet};

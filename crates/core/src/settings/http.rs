@@ -314,3 +314,14 @@ fn header_assertion(line: &str) -> Option<Assertion> {
         test,
     })
 }
+
+impl HttpSettings {
+    /// The URL as alerts show it: a query may hold a token, so only its presence is shown.
+    pub fn shown_url(&self) -> String {
+        let text = self.url.to_string();
+        match text.split_once('?') {
+            Some((before, _)) => format!("{before}?…"),
+            None => text,
+        }
+    }
+}

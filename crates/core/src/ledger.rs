@@ -1,0 +1,299 @@
+//! What the alert component keeps of one service: which transitions it has taken
+//! over, and the messages that they became, until each is delivered.
+//!
+//! Both are one value in key-value: a transition is either still pending with its
+//! monitor or it is a message here, whatever dies in between. Every id is derived
+//! from content, so what one run overwrites another redoes under the same id.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::monitor::{Definition, Event, Health, Monitor, Told, Transition};
+use crate::outcome::Kind;
+use crate::time::UnixMs;
+
+/// Undelivered messages kept; beyond it transitions stay pending with their
+/// monitors, which bound themselves. About 1 KB each, far below a store's 1 MB.
+pub const OUTBOX_MAX: usize = 300;
+/// The longest pause between two attempts.
+pub const RETRY_MAX: Duration = Duration::from_secs(300);
+
+/// One value in key-value, written by the alert component alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    /// By check id.
+    pub monitors: BTreeMap<String, Told>,
+    /// Oldest first; of one check in the order of its transitions.
+    pub outbox: Vec<Message>,
+    /// A run that delivers right now holds this; best effort, against duplicates only.
+    pub leased_until: Option<UnixMs>,
+}
+
+/// One alert on its way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Constant over retries: the receiver's idempotency key.
+    pub id: String,
+    pub definition: Definition,
+    pub transition: Transition,
+    /// Attempts that failed.
+    pub attempts: u32,
+    pub next_attempt_at: UnixMs,
+}
+
+impl Ledger {
+    /// Takes over what the monitor has pending. True when something changed, and
+    /// then the ledger must be stored before any of it is sent.
+    pub fn take(&mut self, monitor: &Monitor) -> bool {
+        let check = &monitor.definition.check;
+        let told = self.monitors.get(check).cloned();
+        let open_before = told.as_ref().and_then(|t| t.open_since);
+        let mut now_told = match told.clone() {
+            Some(t) if t.born_at == monitor.born_at => t,
+            // A record that began anew: its numbers start again, what is open stays open.
+            _ => Told {
+                born_at: monitor.born_at,
+                sequence: 0,
+                open_since: open_before,
+            },
+        };
+        for transition in &monitor.pending {
+            if transition.sequence > now_told.sequence && self.outbox.len() < OUTBOX_MAX {
+                self.enqueue(monitor, transition.clone(), &mut now_told);
+            }
+        }
+        if let Some(resolved) = told_over(monitor, &now_told) {
+            self.enqueue(monitor, resolved, &mut now_told);
+        }
+        let changed = told.as_ref() != Some(&now_told);
+        // A monitor that has never had anything to tell costs no entry.
+        if changed && (now_told.sequence > 0 || told.is_some()) {
+            self.monitors.insert(check.clone(), now_told);
+            return true;
+        }
+        false
+    }
+
+    fn enqueue(&mut self, monitor: &Monitor, transition: Transition, told: &mut Told) {
+        told.sequence = transition.sequence;
+        told.open_since = match &transition.event {
+            Event::Triggered { failing_since, .. } => Some(*failing_since),
+            Event::Resolved { .. } => None,
+            Event::CertificateExpiring { .. } => told.open_since,
+        };
+        self.outbox.push(Message {
+            id: message_id(monitor, transition.sequence),
+            definition: monitor.definition.clone(),
+            transition,
+            attempts: 0,
+            next_attempt_at: UnixMs(0),
+        });
+    }
+
+    /// The message to send now: the first of its check (order is kept within a
+    /// check), whose time has come. A clock that went back does not hold it forever.
+    pub fn next(&self, now: UnixMs) -> Option<&Message> {
+        let mut seen: Vec<&str> = Vec::new();
+        self.outbox.iter().find(|m| {
+            let first = !seen.contains(&m.definition.check.as_str());
+            seen.push(&m.definition.check);
+            let horizon = now.plus(RETRY_MAX + RETRY_MAX);
+            first && (m.next_attempt_at <= now || m.next_attempt_at > horizon)
+        })
+    }
+
+    /// The receiver has it (a 2xx).
+    pub fn delivered(&mut self, id: &str) {
+        self.outbox.retain(|m| m.id != id);
+    }
+
+    /// The attempt failed: the next one waits, longer each time. Gives the pause.
+    pub fn failed(&mut self, id: &str, retry_interval: Duration, now: UnixMs) -> Duration {
+        let Some(message) = self.outbox.iter_mut().find(|m| m.id == id) else {
+            return Duration::ZERO;
+        };
+        message.attempts = message.attempts.saturating_add(1);
+        let pause = pause(&message.id, message.attempts, retry_interval);
+        message.next_attempt_at = now.plus(pause);
+        pause
+    }
+
+    /// Whether another run delivers right now.
+    pub fn leased(&self, now: UnixMs) -> bool {
+        // A lease far in the future is a clock that went back, not a run at work.
+        self.leased_until
+            .is_some_and(|until| now < until && until.since(now) <= Duration::from_secs(60))
+    }
+}
+
+/// The *resolved* that a monitor will never send itself: its store lost the record
+/// of an outage that was told, and a later probe found it well.
+fn told_over(monitor: &Monitor, told: &Told) -> Option<Transition> {
+    let open_since = told.open_since?;
+    let well = matches!(monitor.health, Health::Up | Health::Degraded);
+    let later = monitor.last.as_ref().is_some_and(|l| l.at > open_since);
+    let says_so_itself = monitor.pending.iter().any(|t| t.sequence > told.sequence);
+    if !well || !later || says_so_itself {
+        return None;
+    }
+    let at = monitor.last.as_ref().map_or(open_since, |l| l.at);
+    let event = Event::Resolved {
+        failing_since: open_since,
+        kind: None,
+        reason: None,
+        detail: String::new(),
+    };
+    Some(Transition {
+        sequence: told.sequence + 1,
+        at,
+        event,
+    })
+}
+
+/// `msg_` and 32 hex digits over what makes the transition this one and no other.
+fn message_id(monitor: &Monitor, sequence: u64) -> String {
+    let mut hash = Sha256::new();
+    for part in [
+        monitor.definition.service.as_str(),
+        &monitor.definition.check,
+        &monitor.definition.target,
+        &monitor.born_at.0.to_string(),
+        &sequence.to_string(),
+    ] {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    let mut id = String::from("msg_");
+    for byte in &hash.finalize()[..16] {
+        id.push_str(&format!("{byte:02x}"));
+    }
+    id
+}
+
+/// Doubles from `retry_interval` up to [`RETRY_MAX`]; up to a quarter less, by the
+/// id, so that many messages do not come back at one moment.
+fn pause(id: &str, attempts: u32, retry_interval: Duration) -> Duration {
+    let doubled = retry_interval.saturating_mul(
+        1_u32
+            .checked_shl(attempts.saturating_sub(1))
+            .unwrap_or(u32::MAX),
+    );
+    let capped = doubled.min(RETRY_MAX.max(retry_interval));
+    let spread = id.bytes().fold(attempts, |h, b| {
+        h.wrapping_mul(31).wrapping_add(u32::from(b))
+    }) % 256;
+    capped - capped * spread / 1024
+}
+
+/// The body of the webhook, version 1 (docs/webhook.md).
+pub fn payload(message: &Message) -> serde_json::Value {
+    let Definition {
+        check,
+        label,
+        service,
+        severity,
+        target,
+        runbook,
+        runbook_url,
+        ..
+    } = &message.definition;
+    let at = message.transition.at;
+    let (kind, reason, detail) = match &message.transition.event {
+        Event::Triggered {
+            kind,
+            reason,
+            detail,
+            ..
+        } => (Some(*kind), reason.as_deref(), detail),
+        Event::Resolved {
+            kind,
+            reason,
+            detail,
+            ..
+        } => (*kind, reason.as_deref(), detail),
+        Event::CertificateExpiring { detail, .. } => {
+            (Some(Kind::Certificate), Some("other"), detail)
+        }
+    };
+    let mut data = serde_json::json!({
+        "version": 1,
+        "service": service,
+        "severity": severity.as_str(),
+        "failing_since": null,
+        "duration_s": null,
+        "action": runbook,
+        "runbook_url": runbook_url,
+        "checks": [{
+            "check": check,
+            "label": label,
+            "kind": kind.map(Kind::as_str),
+            "reason": reason,
+            "detail": detail,
+            "target": target,
+        }],
+    });
+    match &message.transition.event {
+        Event::Triggered { failing_since, .. } | Event::Resolved { failing_since, .. } => {
+            data["failing_since"] = failing_since.rfc3339().into();
+            data["duration_s"] = at.since(*failing_since).as_secs().into();
+        }
+        Event::CertificateExpiring {
+            sha256,
+            not_after_unix_s,
+            threshold,
+            ..
+        } => {
+            data["severity"] = "warning".into();
+            data["certificate"] = serde_json::json!({
+                "sha256": sha256,
+                "not_after_unix_s": not_after_unix_s,
+                "threshold": threshold,
+            });
+        }
+    }
+    serde_json::json!({ "type": message.type_name(), "timestamp": at.rfc3339(), "data": data })
+}
+
+impl Message {
+    /// The webhook's `type`.
+    pub fn type_name(&self) -> &'static str {
+        match self.transition.event {
+            Event::Triggered { .. } => "alert.triggered",
+            Event::Resolved { .. } => "alert.resolved",
+            Event::CertificateExpiring { .. } => "certificate.expiring",
+        }
+    }
+
+    /// One line for logs and terminals.
+    pub fn summary(&self) -> String {
+        let Definition {
+            label,
+            target,
+            runbook,
+            ..
+        } = &self.definition;
+        let action = if runbook.is_empty() {
+            String::new()
+        } else {
+            format!("; {runbook}")
+        };
+        match &self.transition.event {
+            Event::Triggered { kind, detail, .. } => {
+                format!(
+                    "{label} is down ({}): {detail}; target {target}{action}",
+                    kind.as_str()
+                )
+            }
+            Event::Resolved { failing_since, .. } => {
+                let lasted = crate::time::for_people(self.transition.at.since(*failing_since));
+                format!("{label} is up again after {lasted}; target {target}")
+            }
+            Event::CertificateExpiring { detail, .. } => {
+                format!("{label}: the certificate {detail}; target {target}{action}")
+            }
+        }
+    }
+}

@@ -1,0 +1,427 @@
+//! A check with its state, and the rule that moves it: [`step`].
+//!
+//! The rule decides from counters and elapsed time, never from "now lies inside a
+//! window": a tick may be late, repeated, skipped, overlapped or go back in time.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::outcome::{Kind, Outcome, Status};
+use crate::settings::{Common, Severity, Threshold};
+use crate::time::UnixMs;
+
+/// Without a probe for more than this many intervals, nothing is known of the time between.
+const GAP_INTERVALS: u32 = 3;
+/// Transitions kept while nobody confirms them; beyond it the oldest recovery and
+/// relapse fold into one outage, so that the record stays far below a store's 1 MB.
+const PENDING_MAX: usize = 32;
+/// Certificates whose alerted thresholds are remembered: a balancer may serve several.
+const CERTIFICATES_MAX: usize = 8;
+
+/// The state of the monitored thing, as far as it is confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// Never probed, or not for several intervals. Left by the first probe.
+    Unknown,
+    /// Left by `failure_threshold` consecutive failures.
+    Up,
+    /// As up, for alerts; left likewise.
+    Degraded,
+    /// Left by `success_threshold` consecutive successes.
+    Down,
+}
+
+/// When things count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    pub interval: Duration,
+    pub retry_interval: Duration,
+    pub firing_interval: Duration,
+    pub failure_threshold: u32,
+    pub success_threshold: u32,
+    /// Expiry thresholds; empty for checks that see no certificate.
+    pub thresholds: Vec<Threshold>,
+}
+
+impl Policy {
+    pub fn new(common: &Common, thresholds: &[Threshold]) -> Self {
+        Self {
+            interval: common.interval,
+            retry_interval: common.retry_interval,
+            firing_interval: common.firing_interval,
+            failure_threshold: common.failure_threshold,
+            success_threshold: common.success_threshold,
+            thresholds: thresholds.to_vec(),
+        }
+    }
+}
+
+/// What an alert says about the check itself; never a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Definition {
+    pub check: String,
+    pub label: String,
+    pub service: String,
+    pub severity: Severity,
+    /// `http`, `tcp`, `certificate`.
+    pub probe: String,
+    pub target: String,
+    pub runbook: String,
+    pub runbook_url: String,
+    pub interval_ms: u64,
+}
+
+/// What the check itself remembers between probes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// The optional thing has been there once.
+    pub present: bool,
+    /// The value that must stay what it was.
+    pub identity: Option<String>,
+    /// The narrowest threshold alerted, by certificate; oldest first.
+    pub certificates: Vec<Alerted>,
+}
+
+/// A certificate and how many thresholds (counted from the widest) have been alerted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alerted {
+    pub sha256: String,
+    pub thresholds: usize,
+}
+
+/// The last probe, as records and messages tell it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Last {
+    pub at: UnixMs,
+    pub status: Status,
+    pub kind: Option<Kind>,
+    pub reason: Option<String>,
+    pub detail: String,
+}
+
+/// Something that happened and must be told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transition {
+    /// Consecutive within a monitor's life; 1 is the first.
+    pub sequence: u64,
+    pub at: UnixMs,
+    pub event: Event,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "event")]
+pub enum Event {
+    /// The failure is confirmed.
+    Triggered {
+        failing_since: UnixMs,
+        kind: Kind,
+        reason: Option<String>,
+        detail: String,
+    },
+    /// It is well again; `kind`, `reason` and `detail` are of the failure that ended.
+    Resolved {
+        failing_since: UnixMs,
+        kind: Option<Kind>,
+        reason: Option<String>,
+        detail: String,
+    },
+    /// A certificate came inside an expiry threshold.
+    CertificateExpiring {
+        sha256: String,
+        not_after_unix_s: i64,
+        threshold: String,
+        detail: String,
+    },
+}
+
+/// A check with its state. One value in key-value, written by that check alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Monitor {
+    pub definition: Definition,
+    /// When this record began: tells two lives with the same numbers apart.
+    pub born_at: UnixMs,
+    /// The number of the last transition; 0 before the first.
+    pub sequence: u64,
+    pub health: Health,
+    /// Since when `health` is what it is.
+    pub since: UnixMs,
+    pub consecutive_failures: u32,
+    pub consecutive_successes: u32,
+    /// The first failure of those that count now, or of the outage.
+    pub failing_since: Option<UnixMs>,
+    /// Of the outage's confirmed failure, told again when it ends.
+    pub failure: Option<Last>,
+    pub last: Option<Last>,
+    /// What the alert component has not confirmed yet, oldest first.
+    pub pending: Vec<Transition>,
+    pub memory: Memory,
+}
+
+/// What the alert component has taken over from a monitor; it keeps this, the check reads it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    pub born_at: UnixMs,
+    /// Transitions up to this one are with the alert component.
+    pub sequence: u64,
+    /// A *triggered* without its *resolved*: failing since then.
+    pub open_since: Option<UnixMs>,
+}
+
+impl Monitor {
+    /// A monitor that has not been probed yet.
+    pub fn new(definition: Definition, now: UnixMs) -> Self {
+        Self {
+            definition,
+            born_at: now,
+            sequence: 0,
+            health: Health::Unknown,
+            since: now,
+            consecutive_failures: 0,
+            consecutive_successes: 0,
+            failing_since: None,
+            failure: None,
+            last: None,
+            pending: Vec::new(),
+            memory: Memory::default(),
+        }
+    }
+
+    /// Whether a failure or a recovery awaits its confirmation.
+    pub fn unconfirmed(&self) -> bool {
+        match self.health {
+            Health::Down => self.consecutive_successes > 0,
+            _ => self.consecutive_failures > 0,
+        }
+    }
+
+    /// Nothing fails, nothing waits: a run need not read what the alert component keeps.
+    pub fn quiet(&self) -> bool {
+        self.pending.is_empty() && self.health != Health::Down && self.failing_since.is_none()
+    }
+
+    /// Whether a probe is due: after `interval` when well or down, after
+    /// `retry_interval` while something awaits confirmation. Half a firing early
+    /// counts, so that jitter never costs a whole firing. A clock that went back makes it due.
+    pub fn due(&self, policy: &Policy, now: UnixMs) -> bool {
+        let Some(last) = &self.last else { return true };
+        let wait = if self.unconfirmed() {
+            policy.retry_interval
+        } else {
+            policy.interval
+        };
+        now < last.at || now.since(last.at) + policy.firing_interval / 2 >= wait
+    }
+
+    /// Drops what the alert component has taken over. Where it knows more than this
+    /// record (a store lost the last writes), its knowledge is adopted, so that no
+    /// number is used twice and an outage that was told is also told to be over.
+    pub fn confirm(&mut self, told: &Told) {
+        let never_told = self.sequence == 0 && self.pending.is_empty();
+        if told.born_at != self.born_at {
+            if !never_told {
+                return;
+            }
+            self.born_at = told.born_at;
+        }
+        self.pending.retain(|t| t.sequence > told.sequence);
+        if told.sequence <= self.sequence {
+            return;
+        }
+        self.sequence = told.sequence;
+        self.pending.clear();
+        match told.open_since {
+            Some(since) => {
+                self.health = Health::Down;
+                self.since = since;
+                self.failing_since = Some(since);
+                self.consecutive_successes = 0;
+            }
+            None if self.health == Health::Down => {
+                self.health = Health::Unknown;
+                self.failing_since = None;
+                self.failure = None;
+                self.consecutive_failures = 0;
+            }
+            None => {}
+        }
+    }
+}
+
+/// Applies one probe's outcome. `now` is when the probe began. An outcome that
+/// comes while none was due changes nothing, so nobody can hurry a threshold.
+pub fn step(mut monitor: Monitor, policy: &Policy, outcome: &Outcome, now: UnixMs) -> Monitor {
+    if !monitor.due(policy, now) {
+        return monitor;
+    }
+    forget_over_gap(&mut monitor, policy, now);
+    remember(&mut monitor.memory, outcome);
+    let last = Last {
+        at: now,
+        status: outcome.status,
+        kind: outcome.kind,
+        reason: outcome.reason.as_deref().map(str::to_owned),
+        detail: outcome.detail.clone(),
+    };
+    monitor.last = Some(last.clone());
+    match outcome.status {
+        Status::Failed => fail(&mut monitor, policy, last, now),
+        Status::Up => succeed(&mut monitor, policy, Health::Up, now),
+        Status::Degraded => succeed(&mut monitor, policy, Health::Degraded, now),
+    }
+    warn_of_expiry(&mut monitor, policy, outcome, now);
+    fold(&mut monitor.pending);
+    monitor
+}
+
+/// A gap of several intervals proves nothing about the time between: what was being
+/// counted starts again. An outage that was told stays open until a probe says otherwise.
+fn forget_over_gap(monitor: &mut Monitor, policy: &Policy, now: UnixMs) {
+    let Some(last_at) = monitor.last.as_ref().map(|l| l.at) else {
+        return;
+    };
+    if now.since(last_at) <= policy.interval * GAP_INTERVALS {
+        return;
+    }
+    monitor.consecutive_successes = 0;
+    if monitor.health != Health::Down {
+        monitor.health = Health::Unknown;
+        monitor.since = last_at;
+        monitor.consecutive_failures = 0;
+        monitor.failing_since = None;
+    }
+}
+
+fn remember(memory: &mut Memory, outcome: &Outcome) {
+    if outcome.present == Some(true) {
+        memory.present = true;
+    }
+    if outcome.status != Status::Failed && outcome.identity.is_some() {
+        memory.identity.clone_from(&outcome.identity);
+    }
+}
+
+fn fail(monitor: &mut Monitor, policy: &Policy, last: Last, now: UnixMs) {
+    monitor.consecutive_successes = 0;
+    monitor.consecutive_failures = monitor.consecutive_failures.saturating_add(1);
+    let failing_since = *monitor.failing_since.get_or_insert(now);
+    if monitor.health == Health::Down {
+        monitor.failure = Some(last);
+        return;
+    }
+    if monitor.consecutive_failures < policy.failure_threshold {
+        return;
+    }
+    monitor.health = Health::Down;
+    monitor.since = now;
+    let event = Event::Triggered {
+        failing_since,
+        kind: last.kind.unwrap_or(Kind::Internal),
+        reason: last.reason.clone(),
+        detail: last.detail.clone(),
+    };
+    monitor.failure = Some(last);
+    push(monitor, event, now);
+}
+
+fn succeed(monitor: &mut Monitor, policy: &Policy, health: Health, now: UnixMs) {
+    monitor.consecutive_failures = 0;
+    monitor.consecutive_successes = monitor.consecutive_successes.saturating_add(1);
+    if monitor.health == Health::Down {
+        if monitor.consecutive_successes < policy.success_threshold {
+            return;
+        }
+        let failure = monitor.failure.take();
+        let event = Event::Resolved {
+            failing_since: monitor.failing_since.unwrap_or(now),
+            kind: failure.as_ref().and_then(|f| f.kind),
+            reason: failure.as_ref().and_then(|f| f.reason.clone()),
+            detail: failure.map(|f| f.detail).unwrap_or_default(),
+        };
+        push(monitor, event, now);
+    }
+    monitor.failing_since = None;
+    if monitor.health != health {
+        monitor.health = health;
+        monitor.since = now;
+    }
+}
+
+/// Each threshold of each certificate once; several crossed at once are one warning,
+/// of the narrowest. Not-after itself is the probe's failure, not a warning.
+fn warn_of_expiry(monitor: &mut Monitor, policy: &Policy, outcome: &Outcome, now: UnixMs) {
+    let Some(seen) = &outcome.certificate else {
+        return;
+    };
+    let crossed = crate::certificate::crossed(&policy.thresholds, seen, now);
+    if crossed == 0 {
+        return;
+    }
+    let list = &mut monitor.memory.certificates;
+    let known = match list.iter().position(|a| a.sha256 == seen.sha256) {
+        Some(i) => i,
+        None => {
+            if list.len() == CERTIFICATES_MAX {
+                list.remove(0);
+            }
+            list.push(Alerted {
+                sha256: seen.sha256.clone(),
+                thresholds: 0,
+            });
+            list.len() - 1
+        }
+    };
+    if crossed <= list[known].thresholds {
+        return;
+    }
+    list[known].thresholds = crossed;
+    let threshold = policy.thresholds[crossed - 1];
+    let event = Event::CertificateExpiring {
+        sha256: seen.sha256.clone(),
+        not_after_unix_s: seen.not_after_unix_s,
+        threshold: threshold.to_string(),
+        detail: crate::certificate::expiry_detail(seen, now),
+    };
+    push(monitor, event, now);
+}
+
+fn push(monitor: &mut Monitor, event: Event, now: UnixMs) {
+    monitor.sequence += 1;
+    monitor.pending.push(Transition {
+        sequence: monitor.sequence,
+        at: now,
+        event,
+    });
+}
+
+/// Keeps `pending` bounded: the oldest *resolved* that is followed by a *triggered*
+/// goes, and the two outages around it are told as one. Warnings of the same
+/// certificate give way to the newest one.
+fn fold(pending: &mut Vec<Transition>) {
+    while pending.len() > PENDING_MAX {
+        let states = |e: &Event| !matches!(e, Event::CertificateExpiring { .. });
+        let order: Vec<usize> = (0..pending.len())
+            .filter(|i| states(&pending[*i].event))
+            .collect();
+        let relapse =
+            order
+                .windows(2)
+                .find_map(|w| match (&pending[w[0]].event, &pending[w[1]].event) {
+                    (Event::Resolved { .. }, Event::Triggered { .. }) => Some((w[0], w[1])),
+                    _ => None,
+                });
+        match relapse {
+            Some((resolved, triggered)) => {
+                pending.remove(triggered);
+                pending.remove(resolved);
+            }
+            None => {
+                let oldest = (0..pending.len())
+                    .find(|i| !states(&pending[*i].event))
+                    .unwrap_or(0);
+                pending.remove(oldest);
+            }
+        }
+    }
+}

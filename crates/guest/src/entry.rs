@@ -1,0 +1,135 @@
+//! The two ways in: a cron firing, and an HTTP request with a token.
+
+use wasi::http::types::{
+    Fields, IncomingRequest, Method, OutgoingBody, OutgoingResponse, ResponseOutparam,
+};
+
+use crate::check::{Check, Wanted, run};
+use crate::{log, variables};
+
+/// Cron's export, generated once; [`export!`] ties a component to it.
+#[doc(hidden)]
+pub mod cron {
+    #![allow(unsafe_code, clippy::unwrap_used)]
+    wit_bindgen::generate!({
+        path: "../../wit/cron.wit",
+        world: "spin-cron",
+        pub_export_macro: true,
+        default_bindings_module: "watchbell_guest::entry::cron",
+    });
+}
+
+/// A cron firing of a check.
+pub fn fire<C: Check>() -> Result<(), String> {
+    run::<C>(Wanted::WhenDue)
+        .map(drop)
+        .map_err(|e| format!("{e:#}"))
+}
+
+/// The HTTP entry of a check: the same run, answered with its outcome.
+pub fn serve<C: Check>(request: &IncomingRequest, out: ResponseOutparam) {
+    if let Err((status, why)) = authorise(request) {
+        return answer(out, status, &error(why));
+    }
+    match run::<C>(Wanted::Now) {
+        Ok(outcome) => answer(out, 200, &outcome.unwrap_or_default().to_string()),
+        Err(e) => {
+            log::line(&format!("{e:#}"));
+            answer(out, 500, &error(&format!("{e:#}")));
+        }
+    }
+}
+
+/// Lets in who bears `check_token`; with none configured nobody.
+pub fn authorise(request: &IncomingRequest) -> Result<(), (u16, &'static str)> {
+    if !matches!(request.method(), Method::Get | Method::Post) {
+        return Err((405, "want GET or POST"));
+    }
+    let token = variables::get("check_token").unwrap_or_default();
+    if token.trim().is_empty() {
+        return Err((403, "this entry is closed: variable check_token is not set"));
+    }
+    let values = request.headers().get(&"authorization".to_owned());
+    let given = values.first().map(Vec::as_slice).unwrap_or_default();
+    let given = given.strip_prefix(b"Bearer ").unwrap_or_default();
+    if same(given, token.trim().as_bytes()) {
+        Ok(())
+    } else {
+        Err((401, "want the header authorization: Bearer <check_token>"))
+    }
+}
+
+/// Compares without telling by its time how far two texts agree.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |diff, (x, y)| diff | (x ^ y)) == 0
+}
+
+fn error(why: &str) -> String {
+    serde_json::json!({ "error": why }).to_string()
+}
+
+/// Sends a whole JSON answer. What cannot be sent has nobody left to read it.
+pub fn answer(out: ResponseOutparam, status: u16, json: &str) {
+    let fields = Fields::new();
+    for (name, value) in [
+        ("content-type", "application/json"),
+        ("cache-control", "no-store"),
+    ] {
+        let _ = fields.append(&name.to_owned(), &value.as_bytes().to_vec());
+    }
+    if status == 401 {
+        let _ = fields.append(&"www-authenticate".to_owned(), &b"Bearer".to_vec());
+    }
+    let response = OutgoingResponse::new(fields);
+    let _ = response.set_status_code(status);
+    let body = response.body();
+    ResponseOutparam::set(out, Ok(response));
+    if let Ok(body) = body {
+        if let Ok(stream) = body.write() {
+            // At most a few KiB, which the host takes at once (4,096 bytes a write are guaranteed).
+            for chunk in json.as_bytes().chunks(4096) {
+                if stream.blocking_write_and_flush(chunk).is_err() {
+                    break;
+                }
+            }
+        }
+        let _ = OutgoingBody::finish(body, None);
+    }
+}
+
+/// Exports a type as a component: cron firings and HTTP requests.
+/// With one argument it is a [`Check`]; with `cron = …, http = …` two functions.
+#[macro_export]
+macro_rules! export {
+    ($check:ty) => {
+        $crate::export!(
+            cron = $crate::entry::fire::<$check>,
+            http = |request, out| $crate::entry::serve::<$check>(&request, out)
+        );
+    };
+    (cron = $cron:expr, http = $http:expr) => {
+        struct Exports;
+        impl $crate::entry::cron::Guest for Exports {
+            fn handle_cron_event(
+                _: $crate::entry::cron::Metadata,
+            ) -> Result<(), $crate::entry::cron::Error> {
+                $cron().map_err($crate::entry::cron::Error::Other)
+            }
+        }
+        impl $crate::__private::wasi::exports::http::incoming_handler::Guest for Exports {
+            fn handle(
+                request: $crate::__private::wasi::http::types::IncomingRequest,
+                out: $crate::__private::wasi::http::types::ResponseOutparam,
+            ) {
+                ($http)(request, out)
+            }
+        }
+        // The generated glue that the host calls into.
+        #[allow(unsafe_code)]
+        mod glue {
+            use super::Exports;
+            $crate::entry::cron::export!(Exports with_types_in $crate::entry::cron);
+            $crate::__private::wasi::http::proxy::export!(Exports with_types_in $crate::__private::wasi);
+        }
+    };
+}

@@ -1,0 +1,50 @@
+//! The doorbell: a POST to the alert component that carries nothing.
+//!
+//! What happened is already in key-value, so a ring may be lost, repeated or forged;
+//! the alert component's own sweep finds what a lost one meant.
+
+use std::time::Duration;
+
+use watchbell_core::target::Url;
+
+use crate::{Deadline, log, outgoing, variables};
+
+/// The alert component answers before it works; more than this is a host in trouble.
+const TIMEOUT: Duration = Duration::from_secs(2);
+const ROUTE: &str = "/alert";
+
+/// Rings, when `alert_url` is set.
+pub fn ring() {
+    let Some(text) = variables::get("alert_url").filter(|t| !t.trim().is_empty()) else {
+        return;
+    };
+    let Some(mut url) = Url::parse(text.trim()) else {
+        log::line(
+            "ringing: variable \"alert_url\" is no http or https URL; the sweep will find the alert",
+        );
+        return;
+    };
+    if url.path == "/" {
+        ROUTE.clone_into(&mut url.path);
+    }
+    let request = outgoing::Request {
+        method: "POST",
+        url: &url,
+        headers: &[],
+        body: &[],
+    };
+    match outgoing::send(&request, 0, Deadline::after(TIMEOUT)) {
+        Ok(response) if (200..300).contains(&response.status) => {}
+        Ok(response) => {
+            let status = response.status;
+            log::line(&format!(
+                "ringing {:?}: status {status}, want 2xx; the sweep will find the alert",
+                url.to_string()
+            ));
+        }
+        Err(outcome) => log::line(&format!(
+            "ringing: {}; the sweep will find the alert",
+            outcome.detail
+        )),
+    }
+}
