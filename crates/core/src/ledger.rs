@@ -32,6 +32,12 @@ pub struct Ledger {
     pub leased_until: Option<UnixMs>,
 }
 
+/// The part of a [`Ledger`] that checks read: what has been taken over.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct TakenOver {
+    pub monitors: BTreeMap<String, Told>,
+}
+
 /// One alert on its way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {

@@ -111,7 +111,7 @@ pub struct Transition {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "event")]
+#[serde(rename_all = "kebab-case")]
 pub enum Event {
     /// The failure is confirmed.
     Triggered {

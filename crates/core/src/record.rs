@@ -9,11 +9,11 @@ pub const VERSION: u32 = 1;
 /// The clouds refuse values of 1 MB; ours stay far below, and a larger one is not ours.
 pub const BYTES_MAX: usize = 512 * 1024;
 
+/// Not flattened: serde would buffer every value once more, in code and in time.
 #[derive(Serialize, Deserialize)]
 struct Versioned<T> {
     version: u32,
-    #[serde(flatten)]
-    value: T,
+    record: T,
 }
 
 #[derive(Deserialize)]
@@ -35,7 +35,7 @@ impl std::fmt::Display for Unreadable {
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, Unreadable> {
     let bytes = serde_json::to_vec(&Versioned {
         version: VERSION,
-        value,
+        record: value,
     })
     .map_err(|e| Unreadable(format!("writing a record: {e}")))?;
     if bytes.len() > BYTES_MAX {
@@ -67,6 +67,6 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
         )));
     }
     serde_json::from_slice::<Versioned<T>>(bytes)
-        .map(|v| v.value)
+        .map(|v| v.record)
         .map_err(read)
 }

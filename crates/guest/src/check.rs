@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use watchbell_core::ledger::Ledger;
+use watchbell_core::ledger::TakenOver;
 use watchbell_core::monitor::{Definition, Memory, Monitor, Policy, step};
 use watchbell_core::outcome::{Kind, Outcome, Status};
 use watchbell_core::settings::{Common, Mistake, Reader, Threshold};
@@ -86,7 +86,7 @@ pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>> {
 
     monitor.definition = definition;
     if fresh || !monitor.quiet() || report.outcome.status != Status::Up {
-        let ledger: Option<Ledger> = records.read(&ledger_key(&common.service))?;
+        let ledger: Option<TakenOver> = records.read(&ledger_key(&common.service))?;
         if let Some(told) = ledger.as_ref().and_then(|l| l.monitors.get(&common.check)) {
             monitor.confirm(told);
         }
