@@ -1,0 +1,108 @@
+//! One connection.
+
+use std::io::{ErrorKind, Read, Write};
+
+use serde_json::{Value, json};
+use watchbell_core::outcome::{Kind, Outcome, one_line};
+use watchbell_core::settings::TcpSettings;
+use watchbell_guest::{Deadline, Report};
+use watchbell_net::{Attempt, TcpStream, connect, resolve};
+
+/// What is looked through for `expect`: a banner comes in the first bytes.
+const READ_BYTES_MAX: usize = 65_536;
+/// Of what came instead, this much is shown.
+const EXCERPT_CHARS: usize = 60;
+
+/// Resolves, connects, sends, expects: the first of them that fails is the outcome.
+pub fn probe(settings: &TcpSettings, deadline: Deadline) -> Report {
+    let allowed = deadline.remaining();
+    let elapsed_ms = || {
+        u64::try_from(allowed.saturating_sub(deadline.remaining()).as_millis()).unwrap_or(u64::MAX)
+    };
+    let mut facts = json!({});
+    let addresses = match resolve(
+        &settings.host,
+        settings.family,
+        &settings.resolvers,
+        deadline,
+    ) {
+        Ok(addresses) => addresses,
+        Err(outcome) => return Report { outcome, facts },
+    };
+    facts["dns_ms"] = elapsed_ms().into();
+    facts["addresses"] = addresses
+        .iter()
+        .map(|ip| Value::from(ip.to_string()))
+        .collect();
+    let mut connected = match connect(&addresses, settings.port, settings.family, deadline) {
+        Ok(connected) => connected,
+        Err(outcome) => return Report { outcome, facts },
+    };
+    let took_ms = elapsed_ms();
+    facts["connect_ms"] = (took_ms - facts["dns_ms"].as_u64().unwrap_or(0)).into();
+    facts["peer"] = connected.peer.to_string().into();
+    facts["attempts"] = connected.attempts.iter().map(attempt).collect();
+    let outcome = talk(settings, &mut connected.stream)
+        .unwrap_or_else(|| Outcome::up(format!("connected to {} in {took_ms} ms", connected.peer)));
+    Report { outcome, facts }
+}
+
+fn attempt(attempt: &Attempt) -> Value {
+    json!({
+        "address": attempt.address.to_string(),
+        "connect_ms": u64::try_from(attempt.elapsed.as_millis()).unwrap_or(u64::MAX),
+        "error": attempt.failure.map(|(_, words)| words),
+    })
+}
+
+/// What went wrong after connecting.
+fn talk(settings: &TcpSettings, stream: &mut TcpStream) -> Option<Outcome> {
+    if !settings.send.is_empty()
+        && let Err(e) = stream
+            .write_all(&settings.send)
+            .and_then(|()| stream.flush())
+    {
+        return Some(broken(e.kind(), "sending"));
+    }
+    if settings.expect.is_empty() {
+        return None;
+    }
+    let mut got = Vec::new();
+    let mut chunk = [0; 4096];
+    while got.len() < READ_BYTES_MAX {
+        match stream.read(&mut chunk) {
+            Ok(0) => return Some(unexpected(settings, &got, "and closed")),
+            Ok(n) => got.extend_from_slice(&chunk[..n]),
+            Err(e) if e.kind() == ErrorKind::TimedOut && !got.is_empty() => {
+                return Some(unexpected(settings, &got, "and no more in time"));
+            }
+            Err(e) => return Some(broken(e.kind(), "waiting for what is expected")),
+        }
+        if got
+            .windows(settings.expect.len())
+            .any(|w| w == settings.expect)
+        {
+            return None;
+        }
+    }
+    Some(unexpected(settings, &got, "and more"))
+}
+
+fn broken(kind: ErrorKind, doing: &str) -> Outcome {
+    match kind {
+        ErrorKind::TimedOut => Outcome::failed(Kind::Timeout, format!("{doing}: nothing in time")),
+        _ => Outcome::failed(Kind::Protocol, format!("{doing}: the connection was reset")),
+    }
+}
+
+fn unexpected(settings: &TcpSettings, got: &[u8], end: &str) -> Outcome {
+    let show = |bytes: &[u8]| one_line(&String::from_utf8_lossy(bytes), EXCERPT_CHARS);
+    Outcome::failed(
+        Kind::Body,
+        format!(
+            "got {:?} {end}, want {:?}",
+            show(got),
+            show(&settings.expect)
+        ),
+    )
+}
