@@ -1,5 +1,32 @@
 //! `watchbell`: the embedded runtime and operator CLI.
+//!
+//! It reads what Spin reads and runs what Spin runs, on wasmtime, and allows nothing that
+//! Spin would deny.
 
-mod app;
+mod bindings;
+mod build_step;
+mod check;
+mod cli;
+mod compiled;
+mod component;
+mod cron;
+mod demo;
+mod engine;
+mod event;
+mod http_server;
+mod key_value;
+mod logs;
+mod nagios;
+mod outbound_http;
+mod resolv;
+mod routes;
+mod run;
+mod say;
+mod sockets;
+mod up;
+mod validate;
+mod variables;
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,1 +1,40 @@
-//! The lab: local servers that play every state of the monitored system.
+//! The lab: local servers that play every state of the monitored system, and the
+//! harness that runs the shipped wasm against them.
+//!
+//! | module | plays |
+//! |---|---|
+//! | [`headscale`] | Headscale, its proxies and their mistakes |
+//! | [`chain`] | certificate chains, valid and faulty in one way each |
+//! | [`client`] | a client that trusts them |
+//! | [`dns`] | a DNS server over UDP and TCP, honest or not |
+//! | [`webhook`] | who receives the alerts, and checks their signature |
+//! | [`port`] | a port that is open, refused or dropped |
+//! | [`runtime`] | the application itself, on the embedded runtime or on Spin |
+//! | [`command`] | `watchbell check` |
+//! | [`scenario`] | all of them together: break one thing, read the alerts |
+//! | [`real`] | a true Headscale, PostgreSQL and nginx, where they are installed |
+//!
+//! Every server binds port 0 on loopback and ends when dropped. Threads, not tasks:
+//! a server that is to answer wrongly is easiest to read as blocking code.
+
+// What fails here fails the test that uses it: there is nobody to hand an error to.
+#![allow(clippy::unwrap_used)]
+
+pub mod chain;
+pub mod client;
+pub mod command;
+pub mod dns;
+pub mod headscale;
+pub mod leash;
+pub mod manifest;
+pub mod port;
+pub mod real;
+pub mod runtime;
+pub mod scenario;
+pub mod server;
+pub mod skip;
+pub mod state;
+pub mod wait;
+pub mod wasm;
+pub mod webhook;
+pub mod wire;

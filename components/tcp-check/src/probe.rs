@@ -29,21 +29,32 @@ pub fn probe(settings: &TcpSettings, deadline: Deadline) -> Report {
         Ok(addresses) => addresses,
         Err(outcome) => return Report { outcome, facts },
     };
-    facts["dns_ms"] = elapsed_ms().into();
+    let dns_ms = elapsed_ms();
+    facts["dns_ms"] = dns_ms.into();
     facts["addresses"] = addresses
         .iter()
         .map(|ip| Value::from(ip.to_string()))
         .collect();
     let mut connected = match connect(&addresses, settings.port, settings.family, deadline) {
         Ok(connected) => connected,
-        Err(outcome) => return Report { outcome, facts },
+        Err(unconnected) => {
+            facts["attempts"] = unconnected.attempts.iter().map(attempt).collect();
+            return Report {
+                outcome: unconnected.outcome,
+                facts,
+            };
+        }
     };
-    let took_ms = elapsed_ms();
-    facts["connect_ms"] = (took_ms - facts["dns_ms"].as_u64().unwrap_or(0)).into();
+    let connect_ms = elapsed_ms().saturating_sub(dns_ms);
+    facts["connect_ms"] = connect_ms.into();
     facts["peer"] = connected.peer.to_string().into();
     facts["attempts"] = connected.attempts.iter().map(attempt).collect();
-    let outcome = talk(settings, &mut connected.stream)
-        .unwrap_or_else(|| Outcome::up(format!("connected to {} in {took_ms} ms", connected.peer)));
+    let outcome = talk(settings, &mut connected.stream).unwrap_or_else(|| {
+        Outcome::up(format!(
+            "connected to {} in {connect_ms} ms",
+            connected.peer
+        ))
+    });
     Report { outcome, facts }
 }
 
@@ -68,6 +79,7 @@ fn talk(settings: &TcpSettings, stream: &mut TcpStream) -> Option<Outcome> {
         return None;
     }
     let mut got = Vec::new();
+    let mut seen = 0;
     let mut chunk = [0; 4096];
     while got.len() < READ_BYTES_MAX {
         match stream.read(&mut chunk) {
@@ -78,12 +90,16 @@ fn talk(settings: &TcpSettings, stream: &mut TcpStream) -> Option<Outcome> {
             }
             Err(e) => return Some(broken(e.kind(), "waiting for what is expected")),
         }
-        if got
+        // What was looked through before is not looked through again, but for the end
+        // of it, where the expected bytes may have begun.
+        let fresh = got.get(seen..).unwrap_or_default();
+        if fresh
             .windows(settings.expect.len())
             .any(|w| w == settings.expect)
         {
             return None;
         }
+        seen = (got.len() + 1).saturating_sub(settings.expect.len());
     }
     Some(unexpected(settings, &got, "and more"))
 }

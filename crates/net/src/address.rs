@@ -1,6 +1,6 @@
 //! `std`'s addresses as the host's, and its error codes as kinds.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use wasi::sockets::network::{
     ErrorCode, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress, Ipv6SocketAddress,
@@ -37,12 +37,12 @@ pub fn to_host(address: SocketAddr) -> IpSocketAddress {
 }
 
 /// The address that binds to any interface and any port.
-pub fn any(family: IpAddressFamily) -> IpSocketAddress {
+pub fn any(family: IpAddressFamily) -> SocketAddr {
     let ip = match family {
         IpAddressFamily::Ipv4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        IpAddressFamily::Ipv6 => IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED),
+        IpAddressFamily::Ipv6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     };
-    to_host(SocketAddr::new(ip, 0))
+    SocketAddr::new(ip, 0)
 }
 
 /// What a code means for a connection, as a kind and in words.

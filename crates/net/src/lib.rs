@@ -4,13 +4,14 @@
 //! `docs/architecture.md`), and the host resolves no names for sockets, so both are
 //! done with the host's own calls and codes.
 
-pub mod dns;
-
 mod address;
 mod connect;
+mod datagrams;
+mod dns;
+mod lookup;
 mod resolve;
 mod stream;
 
-pub use connect::{Attempt, Connected, connect};
+pub use connect::{Attempt, Connected, Unconnected, connect};
 pub use resolve::resolve;
 pub use stream::TcpStream;

@@ -1,35 +1,36 @@
 //! From a name to addresses: UDP to each resolver in turn, TCP where an answer is cut.
 
-use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use wasi::random::random::get_random_u64;
-use wasi::sockets::instance_network::instance_network;
-use wasi::sockets::network::ErrorCode;
-use wasi::sockets::udp::{
-    IncomingDatagramStream, OutgoingDatagram, OutgoingDatagramStream, UdpSocket,
-};
-use wasi::sockets::udp_create_socket::create_udp_socket;
 use watchbell_core::outcome::{Kind, Outcome};
 use watchbell_core::settings::{Family, Host, Resolver};
-use watchbell_guest::{Deadline, Expired};
+use watchbell_guest::Deadline;
 
-use crate::address;
 use crate::connect::connect;
-use crate::dns::{ALIASES_MAX, Answer, Record, query, read};
+use crate::datagrams::Datagrams;
+use crate::dns::{DomainName, Question};
+use crate::lookup::{Lookup, Progress, Refusal, Taken, Trouble};
 
-/// A lost datagram is sent again after this.
-const RETRANSMIT: Duration = Duration::from_millis(800);
+/// A lost datagram is sent again after this, then after twice this, and so on: four
+/// times within ten seconds.
+const RETRANSMIT: Duration = Duration::from_millis(600);
 /// With one family's addresses in hand, the other's answer is waited for no longer
-/// than this (RFC 8305, section 3, waits 50 ms; resolvers far away need more).
-const OTHER_FAMILY: Duration = Duration::from_millis(250);
+/// than this. RFC 8305, section 3, waits 50 ms; a check is in less of a hurry than a
+/// person, and a lost datagram is to be sent again once.
+const OTHER_FAMILY: Duration = Duration::from_millis(1200);
 /// Datagrams that are no answer to us, before the resolver counts as silent: a flood
 /// must not keep the guest busy until its deadline.
 const STRANGERS_MAX: usize = 1_000;
 
 /// The addresses of `host`, IPv6 and IPv4 as `family` asks. An address is its own
 /// answer, and `localhost` needs no server (RFC 6761, section 6.3).
+///
+/// Each resolver has an equal share of the time. The next one is asked when one is
+/// silent, fails or may not be asked, and never when the name does not exist or has no
+/// address: that is the DNS's word, not the server's.
 pub fn resolve(
     host: &Host,
     family: Family,
@@ -40,314 +41,170 @@ pub fn resolve(
         Host::Ip(ip) => return Ok(vec![*ip]),
         Host::Name(name) => name,
     };
-    let wants = |ip: &IpAddr| match family {
-        Family::Any | Family::Both => true,
-        Family::Ipv4 => ip.is_ipv4(),
-        Family::Ipv6 => ip.is_ipv6(),
-    };
     if name == "localhost" || name.ends_with(".localhost") {
-        let both = [
-            IpAddr::V6(Ipv6Addr::LOCALHOST),
-            IpAddr::V4(Ipv4Addr::LOCALHOST),
-        ];
-        return Ok(both.into_iter().filter(wants).collect());
+        return Ok(loopback(family));
     }
-    let records: &[Record] = match family {
-        Family::Any | Family::Both => &[Record::Aaaa, Record::A],
-        Family::Ipv4 => &[Record::A],
-        Family::Ipv6 => &[Record::Aaaa],
+    let Ok(wire_name) = DomainName::vec_from_str(name) else {
+        let detail = format!("resolving {name:?}: not a name that DNS can hold");
+        return Err(Outcome::failed(Kind::Dns, detail).reason("nxdomain"));
     };
-    let mut failure = Outcome::failed(
-        Kind::Dns,
-        format!("resolving {name:?}: no DNS server is configured"),
-    )
-    .reason("no-answer");
+    let mut refusals: Vec<(Resolver, Refusal)> = Vec::new();
     for (tried, resolver) in resolvers.iter().enumerate() {
-        let left = u32::try_from(resolvers.len() - tried).unwrap_or(1);
+        let left = u32::try_from(resolvers.len() - tried).unwrap_or(u32::MAX);
         let share = deadline.within(deadline.remaining() / left);
-        match ask(name, records, *resolver, share) {
+        match ask(&wire_name, family, *resolver, share) {
             Ok(addresses) => return Ok(addresses),
-            Err(Refusal::Final(outcome)) => return Err(outcome),
-            Err(Refusal::Next(outcome)) => failure = outcome,
+            Err(refusal) if refusal.last_word => {
+                return Err(failed(name, &[(*resolver, refusal)]));
+            }
+            Err(refusal) => refusals.push((*resolver, refusal)),
         }
     }
-    Err(failure)
+    Err(failed(name, &refusals))
 }
 
-/// Whether the next server may know better.
-enum Refusal {
-    Final(Outcome),
-    Next(Outcome),
-}
-
-/// One record type's way through aliases to an answer.
-struct Ask {
-    record: Record,
-    name: String,
-    query: Vec<u8>,
-    aliases: usize,
-    answer: Option<Answer>,
-}
-
-impl Ask {
-    fn new(record: Record, name: &str, aliases: usize) -> Option<Self> {
-        // The id and the port are what a forger off the path must guess (RFC 5452).
-        let id = (get_random_u64() & 0xffff) as u16;
-        Some(Self {
-            record,
-            name: name.to_owned(),
-            query: query(id, name, record)?,
-            aliases,
-            answer: None,
-        })
-    }
-
-    fn open(&self) -> bool {
-        self.answer.is_none()
-    }
-
-    fn found(&self) -> bool {
-        matches!(self.answer, Some(Answer::Addresses(_)))
+fn loopback(family: Family) -> Vec<IpAddr> {
+    let (v6, v4) = (Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into());
+    match family {
+        Family::Any | Family::Both => vec![v6, v4],
+        Family::Ipv4 => vec![v4],
+        Family::Ipv6 => vec![v6],
     }
 }
 
+/// The kind is that of the most certain refusal, the detail names them all.
+fn failed(name: &str, refusals: &[(Resolver, Refusal)]) -> Outcome {
+    let Some((_, worst)) = refusals.iter().min_by_key(|(_, r)| r.rank()) else {
+        let detail = format!("resolving {name:?}: no DNS server is configured");
+        return Outcome::failed(Kind::Dns, detail).reason("no-answer");
+    };
+    let by: Vec<String> = refusals
+        .iter()
+        .map(|(resolver, r)| format!("by {:?}: {}", resolver.to_string(), r.words))
+        .collect();
+    let outcome = Outcome::failed(worst.kind, format!("resolving {name:?} {}", by.join("; ")));
+    match worst.reason {
+        Some(reason) => outcome.reason(reason),
+        None => outcome,
+    }
+}
+
+/// Asks one resolver until it has said all, or time is up.
 fn ask(
-    name: &str,
-    records: &[Record],
+    name: &DomainName,
+    family: Family,
     resolver: Resolver,
     deadline: Deadline,
 ) -> Result<Vec<IpAddr>, Refusal> {
-    let asks: Option<Vec<Ask>> = records.iter().map(|r| Ask::new(*r, name, 0)).collect();
-    let mut asks = asks.ok_or_else(|| {
-        Refusal::Final(
-            Outcome::failed(Kind::Dns, format!("resolving {name:?}: not a DNS name"))
-                .reason("nxdomain"),
-        )
-    })?;
-    let refuse = |code: ErrorCode| next(name, resolver, code);
-    let socket = Datagrams::open(resolver).map_err(refuse)?;
-    exchange(&socket, &mut asks, resolver, deadline).map_err(refuse)?;
-    conclude(name, resolver, &asks)
+    let mut lookup = Lookup::new(name, family, &new_id);
+    // Every turn ends a question or follows one of a bounded number of aliases.
+    loop {
+        if lookup.progress() != Progress::Over {
+            let ended = over_udp(&mut lookup, resolver, deadline);
+            lookup.give_up(&ended.err().unwrap_or_else(silence));
+        }
+        let Some(question) = lookup.cut() else {
+            return lookup.conclude();
+        };
+        // A server that is mute over TCP must leave time for the other question and,
+        // with addresses in hand, for the connection that they are for.
+        let share = if lookup.suffices() {
+            deadline.within(OTHER_FAMILY)
+        } else {
+            // At most one for each record type: the cast is exact.
+            deadline.within(deadline.remaining() / lookup.cut_count().max(1) as u32)
+        };
+        let message = over_tcp(question, resolver, share);
+        lookup.take_tcp(message, &new_id);
+    }
 }
 
-/// Sends and receives until every question has its answer, or time is up.
-fn exchange(
-    socket: &Datagrams,
-    asks: &mut Vec<Ask>,
-    resolver: Resolver,
-    deadline: Deadline,
-) -> Result<(), ErrorCode> {
+/// Sends and receives until no question is open, or nothing more is worth the wait.
+fn over_udp(lookup: &mut Lookup, resolver: Resolver, deadline: Deadline) -> Result<(), Trouble> {
+    let socket = Datagrams::open(resolver)?;
     let mut strangers = 0;
     let mut until = deadline;
+    let mut patience = RETRANSMIT;
     'send: loop {
-        for ask in asks.iter().filter(|a| a.open()) {
-            socket.send(&ask.query, deadline)?;
+        for question in lookup.open() {
+            socket.send(question.bytes(), until)?;
         }
-        let again = until.within(RETRANSMIT);
+        let again = until.within(patience);
+        patience *= 2;
         loop {
-            let datagrams = match socket.receive(again)? {
-                Some(list) => list,
-                None if until.remaining().is_zero() => return Ok(()),
-                None => continue 'send,
-            };
-            let mut sent_more = false;
-            for datagram in datagrams {
-                let mut matched = false;
-                for i in 0..asks.len() {
-                    let Some(answer) = asks
-                        .get(i)
-                        .filter(|a| a.open())
-                        .and_then(|a| read(&a.query, &datagram, &a.name, a.record))
-                    else {
-                        continue;
-                    };
-                    matched = true;
-                    sent_more |= take(&mut asks[i], answer, resolver, deadline)?;
+            let datagrams = socket.receive(again)?;
+            if datagrams.is_empty() {
+                if until.remaining().is_zero() {
+                    return Ok(());
                 }
-                strangers += usize::from(!matched);
+                continue 'send;
             }
-            if strangers > STRANGERS_MAX || asks.iter().all(|a| !a.open()) {
-                return Ok(());
+            let mut further = false;
+            for datagram in datagrams {
+                match lookup.take(&datagram, &new_id) {
+                    Taken::Answer => {}
+                    Taken::Further => further = true,
+                    Taken::Stranger => strangers += 1,
+                }
             }
-            if asks.iter().any(Ask::found) {
-                until = until.within(OTHER_FAMILY);
+            match lookup.progress() {
+                Progress::Over => return Ok(()),
+                _ if strangers > STRANGERS_MAX => return Ok(()),
+                // The earliest such moment stands: `within` never moves it back.
+                Progress::Enough => until = until.within(OTHER_FAMILY),
+                Progress::Waiting => {}
             }
-            if sent_more {
+            if further {
+                patience = RETRANSMIT;
                 continue 'send;
             }
         }
     }
 }
 
-/// Puts the answer in its place; true when it leads to a further question.
-fn take(
-    ask: &mut Ask,
-    answer: Answer,
+/// The same question over TCP, length first (RFC 1035, section 4.2.2).
+fn over_tcp(
+    question: &Question,
     resolver: Resolver,
     deadline: Deadline,
-) -> Result<bool, ErrorCode> {
-    let answer = match answer {
-        Answer::Truncated => over_tcp(ask, resolver, deadline)?,
-        other => other,
+) -> Result<Vec<u8>, Trouble> {
+    let trouble = |kind, words: &str| Trouble {
+        kind,
+        words: format!("over TCP: {words}"),
     };
-    if let Answer::Alias(target) = &answer {
-        let further = (ask.aliases < ALIASES_MAX)
-            .then(|| Ask::new(ask.record, target, ask.aliases + 1))
-            .flatten();
-        return Ok(match further {
-            Some(next) => {
-                *ask = next;
-                true
-            }
-            None => {
-                ask.answer = Some(Answer::ServerFailed("too many aliases"));
-                false
-            }
-        });
-    }
-    ask.answer = Some(answer);
-    Ok(false)
-}
-
-/// The same question over TCP, length first (RFC 1035, section 4.2.2).
-fn over_tcp(ask: &Ask, resolver: Resolver, deadline: Deadline) -> Result<Answer, ErrorCode> {
-    let family = if resolver.is_ipv4() {
-        Family::Ipv4
-    } else {
-        Family::Ipv6
+    let connected = connect(&[resolver.ip()], resolver.port(), Family::Any, deadline);
+    let mut stream = match connected {
+        Ok(connected) => connected.stream,
+        Err(unconnected) => {
+            let why = unconnected.attempts.iter().find_map(|a| a.failure);
+            let (kind, words) = why.unwrap_or((Kind::Timeout, "no answer"));
+            return Err(trouble(kind, words));
+        }
     };
-    let connected =
-        connect(&[resolver.ip()], resolver.port(), family, deadline).map_err(|o| match o.kind {
-            Some(Kind::Denied) => ErrorCode::AccessDenied,
-            Some(Kind::ConnectRefused) => ErrorCode::ConnectionRefused,
-            _ => ErrorCode::Timeout,
-        })?;
-    let mut stream = connected.stream;
     let mut talk = || -> std::io::Result<Vec<u8>> {
-        let length = u16::try_from(ask.query.len())
-            .unwrap_or(u16::MAX)
-            .to_be_bytes();
-        stream.write_all(&[&length[..], &ask.query].concat())?;
+        let bytes = question.bytes();
+        // A question has at most 271 bytes.
+        let length = (bytes.len() as u16).to_be_bytes();
+        stream.write_all(&[&length[..], bytes].concat())?;
         let mut length = [0; 2];
         stream.read_exact(&mut length)?;
         let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
         stream.read_exact(&mut answer)?;
         Ok(answer)
     };
-    let answer = talk().map_err(|_| ErrorCode::Timeout)?;
-    Ok(match read(&ask.query, &answer, &ask.name, ask.record) {
-        None | Some(Answer::Truncated) => Answer::ServerFailed("no valid answer over TCP"),
-        Some(answer) => answer,
+    talk().map_err(|e| match e.kind() {
+        ErrorKind::TimedOut => trouble(Kind::Timeout, "no answer"),
+        _ => trouble(Kind::Protocol, "the connection was closed"),
     })
 }
 
-/// All answers of one server, as one result. An address of any kind is enough here;
-/// whether both families are there is the connection's business.
-fn conclude(name: &str, resolver: Resolver, asks: &[Ask]) -> Result<Vec<IpAddr>, Refusal> {
-    let mut addresses = Vec::new();
-    for ask in asks {
-        if let Some(Answer::Addresses(list)) = &ask.answer {
-            addresses.extend(list);
-        }
-    }
-    if !addresses.is_empty() {
-        return Ok(addresses);
-    }
-    let by = format!("resolving {name:?} by {:?}", resolver.to_string());
-    let failed = |what: &str, reason: &'static str| {
-        Outcome::failed(Kind::Dns, format!("{by}: {what}")).reason(reason)
-    };
-    if asks.iter().any(|a| a.answer == Some(Answer::NoSuchName)) {
-        return Err(Refusal::Final(failed(
-            "the name does not exist (NXDOMAIN)",
-            "nxdomain",
-        )));
-    }
-    for ask in asks {
-        if let Some(Answer::ServerFailed(what)) = &ask.answer {
-            return Err(Refusal::Next(failed(what, "servfail")));
-        }
-    }
-    if asks.iter().any(Ask::open) {
-        return Err(Refusal::Next(failed("no answer", "no-answer")));
-    }
-    Err(Refusal::Final(failed(
-        "the name has no address",
-        "no-address",
-    )))
-}
-
-fn next(name: &str, resolver: Resolver, code: ErrorCode) -> Refusal {
-    let by = format!("resolving {name:?} by {:?}", resolver.to_string());
-    let (kind, words) = address::meaning(code);
-    if kind == Kind::Denied {
-        // Another server is another address: it may be permitted.
-        return Refusal::Next(Outcome::failed(Kind::Denied, format!("{by}: {words}")));
-    }
-    let words = if kind == Kind::ConnectTimeout {
-        "no answer"
-    } else {
-        words
-    };
-    Refusal::Next(Outcome::failed(Kind::Dns, format!("{by}: {words}")).reason("no-answer"))
-}
-
-/// A UDP socket connected to one peer: the host drops what comes from any other
-/// address or port (`stream` in wasi:sockets/udp).
-struct Datagrams {
-    // Dropped before the socket that they belong to.
-    incoming: IncomingDatagramStream,
-    outgoing: OutgoingDatagramStream,
-    _socket: UdpSocket,
-}
-
-impl Datagrams {
-    fn open(peer: SocketAddr) -> Result<Self, ErrorCode> {
-        let family = address::family(peer.ip());
-        let socket = create_udp_socket(family)?;
-        socket.start_bind(&instance_network(), address::any(family))?;
-        // The host binds at once, or says why not.
-        while let Err(code) = socket.finish_bind() {
-            if code != ErrorCode::WouldBlock {
-                return Err(code);
-            }
-            socket.subscribe().block();
-        }
-        let (incoming, outgoing) = socket.stream(Some(address::to_host(peer)))?;
-        Ok(Self {
-            incoming,
-            outgoing,
-            _socket: socket,
-        })
-    }
-
-    fn send(&self, bytes: &[u8], deadline: Deadline) -> Result<(), ErrorCode> {
-        while self.outgoing.check_send()? == 0 {
-            deadline
-                .wait(&self.outgoing.subscribe())
-                .map_err(|Expired| ErrorCode::Timeout)?;
-        }
-        self.outgoing
-            .send(&[OutgoingDatagram {
-                data: bytes.to_vec(),
-                remote_address: None,
-            }])
-            .map(drop)
-    }
-
-    /// What came from the peer by then; `None` when nothing did.
-    fn receive(&self, deadline: Deadline) -> Result<Option<Vec<Vec<u8>>>, ErrorCode> {
-        loop {
-            let list = self.incoming.receive(RECEIVE_MAX)?;
-            if !list.is_empty() {
-                return Ok(Some(list.into_iter().map(|d| d.data).collect()));
-            }
-            if deadline.wait(&self.incoming.subscribe()).is_err() {
-                return Ok(None);
-            }
-        }
+fn silence() -> Trouble {
+    Trouble {
+        kind: Kind::Timeout,
+        words: "no answer".to_owned(),
     }
 }
 
-/// Datagrams taken from the host at once.
-const RECEIVE_MAX: u64 = 16;
+fn new_id() -> u16 {
+    (get_random_u64() & 0xffff) as u16
+}

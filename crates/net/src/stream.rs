@@ -42,6 +42,10 @@ impl Read for TcpStream {
             return Ok(0);
         }
         loop {
+            // A peer that always has something ready would never be waited for.
+            if self.deadline.remaining().is_zero() {
+                return Err(expired(Expired));
+            }
             match self.input.read(buffer.len() as u64) {
                 Ok(chunk) if chunk.is_empty() => self
                     .deadline

@@ -1,0 +1,328 @@
+//! Every mistake at once: reads all there is, and checks each part against the others.
+
+mod cron;
+mod kind;
+mod permissions;
+mod resolve;
+mod settings;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+pub use kind::Kind;
+
+use crate::app::{App, Build, Component, CronTrigger, HttpTrigger, LoadOptions};
+use crate::document::Source;
+use crate::finding::{Finding, Place, Report, quoted};
+use crate::manifest::{ComponentEntry, Manifest};
+use crate::names::{is_kebab, is_label, suggest};
+use crate::runtime_config::{RuntimeConfig, Store};
+use crate::schedule::Schedule;
+use crate::variables::{Sources, Values, Wanted};
+use resolve::Resolved;
+
+/// The label that exists without being configured.
+const DEFAULT_STORE: &str = "default";
+/// Spin's name for the default store's file, under the state directory.
+const DEFAULT_STORE_FILE: &str = "sqlite_key_value.db";
+const STATE_DIR: &str = ".spin";
+/// The route that checks ring, when `alert_url` has no path.
+const ALERT_ROUTE: &str = "/alert";
+
+/// Every mistake in the manifest, the variables and the runtime config, by file and line.
+pub fn validate(options: &LoadOptions) -> Vec<Finding> {
+    examine(options).1
+}
+
+/// The application, unless something keeps it from starting, and every finding.
+pub(crate) fn examine(options: &LoadOptions) -> (Option<App>, Vec<Finding>) {
+    let mut report = Report::default();
+    let path = absolute(options.cwd.join(&options.manifest));
+    let dir = path.parent().map(Path::to_path_buf).unwrap_or_default();
+    let manifest =
+        source(&options.manifest, &path, &mut report).map(|s| Manifest::read(&s, &mut report));
+    let mut config = runtime_config(options, &mut report);
+    let Some(manifest) = manifest else {
+        return (None, report.finish(&[]));
+    };
+
+    let names: BTreeSet<String> = manifest.variables.iter().map(|v| v.name.clone()).collect();
+    let wanted = Wanted {
+        names: &names,
+        env: &options.env,
+        cwd: &options.cwd,
+        dotenv: dir.join(".env"),
+    };
+    let providers = std::mem::take(&mut config.providers);
+    let sources = Sources::read(&options.variables, providers, &wanted, &mut report);
+    let values = Values::resolve(&manifest.variables, &sources, &options.fill, &mut report);
+
+    let resolved: Vec<Resolved<'_>> = manifest
+        .components
+        .iter()
+        .map(|c| Resolved::of(c, &manifest.variables, &values, &mut report))
+        .collect();
+    let state_dir = state_dir(options, &config, &dir);
+    let stores = stores(&config, state_dir.as_deref());
+
+    unused_variables(&manifest, &mut report);
+    wasm_files(&manifest, &dir, &mut report);
+    triggers(&manifest, &mut report);
+    labels(&manifest, &stores, &mut report);
+    runtime(options, &manifest, &config, &mut report);
+    for component in &resolved {
+        settings::check(component, &manifest, &mut report);
+        permissions::check(component, &mut report);
+    }
+    let schedules = cron::check(&manifest, &resolved, &mut report);
+    alerting(&manifest, &resolved, &mut report);
+
+    let app = (!report.stops_start()).then(|| App {
+        name: manifest.name.clone(),
+        version: manifest.version.clone(),
+        components: resolved
+            .into_iter()
+            .map(|r| (r.entry.id.clone(), component(r, &dir)))
+            .collect(),
+        http: manifest
+            .http
+            .iter()
+            .map(|t| HttpTrigger {
+                route: t.route.0.clone(),
+                component: t.component.0.clone(),
+            })
+            .collect(),
+        cron: cron_triggers(&manifest, schedules),
+        key_value_stores: stores,
+        client_tls: config.client_tls,
+        outbound_http: config.outbound_http,
+        blocked_networks: config.blocked_networks,
+        log_dir: match config.log_dir.as_deref() {
+            Some("") => None,
+            Some(given) => Some(absolute(options.cwd.join(given))),
+            None => state_dir.as_ref().map(|d| d.join("logs")),
+        },
+        state_dir,
+        max_instance_memory_bytes: config.max_instance_memory_bytes,
+        manifest: path.clone(),
+        dir: dir.clone(),
+        findings: Vec::new(),
+    });
+    (app, report.finish(&values.secrets()))
+}
+
+fn source(shown: &Path, path: &Path, report: &mut Report) -> Option<Source> {
+    let name = shown.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => Some(Source::new(name, text)),
+        Err(err) => {
+            let got = format!("a file that cannot be read ({})", err.kind());
+            report.stop("file-unreadable", &Place::file(name), &got, "a text file");
+            None
+        }
+    }
+}
+
+/// A path that the caller's `cwd` left relative starts where the process does.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
+fn runtime_config(options: &LoadOptions, report: &mut Report) -> RuntimeConfig {
+    let Some(shown) = &options.runtime_config_file else {
+        return RuntimeConfig::default();
+    };
+    let path = absolute(options.cwd.join(shown));
+    let dir = path.parent().unwrap_or(Path::new(""));
+    source(shown, &path, report)
+        .map(|s| RuntimeConfig::read(&s, dir, &options.cwd, report))
+        .unwrap_or_default()
+}
+
+/// The command line before the runtime config before `.spin` beside the manifest.
+fn state_dir(options: &LoadOptions, config: &RuntimeConfig, dir: &Path) -> Option<PathBuf> {
+    let configured = config.state_dir.as_ref().map(PathBuf::from);
+    match options.state_dir.as_ref().or(configured.as_ref()) {
+        Some(given) if given.as_os_str().is_empty() => None,
+        Some(given) => Some(absolute(options.cwd.join(given))),
+        None => Some(dir.join(STATE_DIR)),
+    }
+}
+
+fn stores(config: &RuntimeConfig, state_dir: Option<&Path>) -> BTreeMap<String, Store> {
+    let mut stores = config.stores.clone();
+    stores
+        .entry(DEFAULT_STORE.to_owned())
+        .or_insert_with(|| Store::Sqlite {
+            path: state_dir.map(|d| d.join(DEFAULT_STORE_FILE)),
+        });
+    stores
+}
+
+fn component(resolved: Resolved<'_>, dir: &Path) -> Component {
+    let entry = resolved.entry;
+    let source = entry.source.as_ref().map(|(path, _)| path.as_str());
+    Component {
+        id: entry.id.clone(),
+        kind: resolved.kind,
+        source: dir.join(source.unwrap_or_default()),
+        environment: entry.environment.iter().cloned().collect(),
+        allowed_outbound_hosts: resolved.allowed_outbound_hosts,
+        key_value_stores: entry
+            .key_value_stores
+            .iter()
+            .map(|(label, _)| label.clone())
+            .collect(),
+        variables: resolved.variables.into_iter().collect(),
+        build: entry.build.as_ref().map(|b| Build {
+            command: b.command.clone(),
+            workdir: dir.join(b.workdir.as_deref().unwrap_or_default()),
+            watch: b.watch.clone(),
+        }),
+    }
+}
+
+fn cron_triggers(manifest: &Manifest, schedules: Vec<Option<Schedule>>) -> Vec<CronTrigger> {
+    let entries = manifest.cron.iter().zip(schedules);
+    entries
+        .filter_map(|(entry, schedule)| {
+            Some(CronTrigger {
+                expression: entry.expression.0.clone(),
+                component: entry.component.0.clone(),
+                schedule: schedule?,
+            })
+        })
+        .collect()
+}
+
+fn unused_variables(manifest: &Manifest, report: &mut Report) {
+    let used: BTreeSet<String> = manifest
+        .components
+        .iter()
+        .flat_map(resolve::names_in)
+        .collect();
+    for variable in manifest
+        .variables
+        .iter()
+        .filter(|v| !used.contains(&v.name))
+    {
+        report.warning(
+            "variable-unused",
+            &variable.place,
+            "a variable that no component reads",
+            &format!(
+                "a use such as \"{{{{ {} }}}}\", or no such variable",
+                variable.name
+            ),
+        );
+    }
+}
+
+fn wasm_files(manifest: &Manifest, dir: &Path, report: &mut Report) {
+    for component in &manifest.components {
+        if let (Some((path, place)), None) = (&component.source, &component.build)
+            && !dir.join(path).is_file()
+        {
+            let want = "a wasm file that exists, or a build command that makes it";
+            report.stop("source-missing", place, &quoted(path), want);
+        }
+    }
+}
+
+fn triggers(manifest: &Manifest, report: &mut Report) {
+    let ids: Vec<&str> = manifest.components.iter().map(|c| c.id.as_str()).collect();
+    let http = manifest.http.iter().map(|t| &t.component);
+    let cron = manifest.cron.iter().map(|t| &t.component);
+    for (id, place) in http.chain(cron) {
+        if !ids.contains(&id.as_str()) {
+            let want = suggest(id, ids.iter().copied());
+            report.stop("trigger-component", place, &quoted(id), &want);
+        }
+    }
+    let mut routes = BTreeMap::new();
+    for trigger in &manifest.http {
+        let (route, place) = &trigger.route;
+        if let Some(first) = routes.insert(route.as_str(), trigger.component.0.as_str()) {
+            let want = format!("a route of its own: {first} has it too");
+            report.error("route-duplicate", place, &quoted(route), &want);
+        }
+    }
+}
+
+fn labels(manifest: &Manifest, stores: &BTreeMap<String, Store>, report: &mut Report) {
+    for component in &manifest.components {
+        for (label, place) in &component.key_value_stores {
+            if is_label(label) && !stores.contains_key(label) {
+                let known = suggest(label, stores.keys().map(String::as_str));
+                let want = format!("{known}, or [key_value_store.{label}] in the runtime config");
+                report.stop("store-unknown", place, &quoted(label), &want);
+            }
+        }
+        let opens = |label: &str| component.key_value_stores.iter().any(|(l, _)| l == label);
+        if Kind::of(component).is_some() && !opens(DEFAULT_STORE) {
+            let place = component
+                .place
+                .key(format!("{}.key_value_stores", component.place.key));
+            let want = "\"default\" among them: it keeps its record there";
+            report.error("store-missing", &place, "other stores or none", want);
+        }
+    }
+}
+
+/// What the runtime config says about the network, against the components.
+fn runtime(
+    options: &LoadOptions,
+    manifest: &Manifest,
+    config: &RuntimeConfig,
+    report: &mut Report,
+) {
+    let http_check = |c: &ComponentEntry| Kind::of(c) == Some(Kind::HttpCheck);
+    if config.outbound_http.connection_pooling && manifest.components.iter().any(http_check) {
+        let place = match (&options.runtime_config_file, &config.outbound_http_place) {
+            (Some(_), Some(place)) => place.clone(),
+            _ => Place::file("--runtime-config-file").key("outbound_http.connection_pooling"),
+        };
+        let want = "false: a check that reuses a connection sees neither DNS nor TLS";
+        report.warning("connection-pooling", &place, "true", want);
+    }
+    let ids: Vec<&str> = manifest.components.iter().map(|c| c.id.as_str()).collect();
+    for (id, place) in &config.client_tls_components {
+        if is_kebab(id) && !ids.contains(&id.as_str()) {
+            let want = suggest(id, ids.iter().copied());
+            report.error("client-tls-component", place, &quoted(id), &want);
+        }
+    }
+}
+
+/// Whether what the checks find reaches anybody.
+fn alerting(manifest: &Manifest, resolved: &[Resolved<'_>], report: &mut Report) {
+    let mut checks = resolved
+        .iter()
+        .filter(|r| r.kind.is_some_and(Kind::is_check));
+    let Some(check) = checks.next() else {
+        return;
+    };
+    let Some(alert) = resolved.iter().find(|r| r.kind == Some(Kind::Alert)) else {
+        let place = Place {
+            key: "component".to_owned(),
+            line: None,
+            ..check.entry.place.clone()
+        };
+        report.warning(
+            "alert-missing",
+            &place,
+            "checks alone",
+            "an alert component to tell of them",
+        );
+        return;
+    };
+    let rung = manifest
+        .http
+        .iter()
+        .any(|t| t.component.0 == alert.entry.id && t.route.0 == ALERT_ROUTE);
+    if !rung {
+        let place = alert.entry.place.clone();
+        let want = format!("[[trigger.http]] with route {ALERT_ROUTE:?}, which checks ring");
+        report.warning("alert-route", &place, "no such route", &want);
+    }
+}

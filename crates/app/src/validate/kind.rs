@@ -1,0 +1,160 @@
+//! Which of our components a stanza runs, told by its wasm file's name.
+
+use std::path::Path;
+
+use serde::Serialize;
+use watchbell_core::settings::{
+    AlertSettings, CertificateSettings, HttpSettings, Mistake, TcpSettings,
+};
+
+use crate::manifest::ComponentEntry;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    HttpCheck,
+    TcpCheck,
+    CertificateCheck,
+    Alert,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 4] = [
+        Kind::HttpCheck,
+        Kind::TcpCheck,
+        Kind::CertificateCheck,
+        Kind::Alert,
+    ];
+
+    /// `None` for a component that is not ours, of which only Spin's rules are asked.
+    pub(crate) fn of(component: &ComponentEntry) -> Option<Self> {
+        let (source, _) = component.source.as_ref()?;
+        let stem = Path::new(source).file_stem()?.to_str()?.replace('-', "_");
+        Self::ALL.into_iter().find(|k| k.stem() == stem)
+    }
+
+    /// The wasm file's name, as cargo writes it.
+    pub fn stem(self) -> &'static str {
+        match self {
+            Kind::HttpCheck => "http_check",
+            Kind::TcpCheck => "tcp_check",
+            Kind::CertificateCheck => "certificate_check",
+            Kind::Alert => "alert",
+        }
+    }
+
+    pub fn is_check(self) -> bool {
+        self != Kind::Alert
+    }
+
+    /// The variables that its stanza may carry.
+    pub(crate) fn variables(self) -> Vec<&'static str> {
+        let own: &[&str] = match self {
+            Kind::HttpCheck => HTTP,
+            Kind::TcpCheck => TCP,
+            Kind::CertificateCheck => CERTIFICATE,
+            Kind::Alert => return ALERT.to_vec(),
+        };
+        [COMMON, SHELL, own].concat()
+    }
+
+    /// What the component itself would say of its variables.
+    pub(crate) fn mistakes(self, get: &dyn Fn(&str) -> Option<String>) -> Vec<Mistake> {
+        match self {
+            Kind::HttpCheck => HttpSettings::read(get).err(),
+            Kind::TcpCheck => TcpSettings::read(get).err(),
+            Kind::CertificateCheck => CertificateSettings::read(get).err(),
+            Kind::Alert => AlertSettings::read(get).err(),
+        }
+        .unwrap_or_default()
+    }
+}
+
+/// Read by the guest shell, for every check: whom to ring, who may run it over HTTP.
+const SHELL: &[&str] = &["alert_url", "check_token"];
+
+const COMMON: &[&str] = &[
+    "check",
+    "label",
+    "service",
+    "severity",
+    "runbook",
+    "runbook_url",
+    "interval",
+    "retry_interval",
+    "firing_interval",
+    "timeout",
+    "failure_threshold",
+    "success_threshold",
+];
+
+const HTTP: &[&str] = &[
+    "url",
+    "method",
+    "headers",
+    "body",
+    "expect_status",
+    "expect_keyword",
+    "reject_keyword",
+    "expect_regex",
+    "expect_json",
+    "expect_header",
+    "degraded_above",
+    "redirects_max",
+    "body_bytes_max",
+    "remember",
+    "remember_pinned",
+    "remember_reject",
+    "presence",
+    "absent_status",
+    "hint",
+];
+
+const TCP: &[&str] = &["host", "port", "dns_resolver", "family", "send", "expect"];
+
+const CERTIFICATE: &[&str] = &[
+    "scheme",
+    "host",
+    "port",
+    "dns_resolver",
+    "family",
+    "server_name",
+    "ca_certificates",
+    "expiry_thresholds",
+];
+
+const ALERT: &[&str] = &[
+    "webhook_url",
+    "webhook_secret",
+    "webhook_timeout",
+    "webhook_retry_interval",
+];
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The core's readers say which variables there are; the lists above follow them.
+    #[test]
+    fn the_known_variables_are_those_that_the_component_reads() {
+        for kind in Kind::ALL {
+            let asked = RefCell::new(BTreeSet::new());
+            let get = |key: &str| {
+                asked.borrow_mut().insert(key.to_owned());
+                None
+            };
+            kind.mistakes(&get);
+            let mut known: BTreeSet<String> =
+                kind.variables().into_iter().map(str::to_owned).collect();
+            if kind.is_check() {
+                for name in SHELL {
+                    known.remove(*name);
+                }
+            }
+            assert_eq!(known, *asked.borrow(), "{kind:?}");
+        }
+    }
+}

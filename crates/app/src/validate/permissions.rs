@@ -1,0 +1,124 @@
+//! Whether a component may reach what it is told to reach.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use watchbell_core::settings::{Host, parse_host, parse_resolvers};
+use watchbell_core::target::Url;
+
+use super::kind::Kind;
+use super::resolve::Resolved;
+use crate::finding::{Report, quoted};
+use crate::permissions::AllowedHosts;
+
+pub(super) fn check(component: &Resolved<'_>, report: &mut Report) {
+    // What is unreadable is reported where it stands, and allows nothing anyway.
+    let Ok(allowed) = &component.allowed_outbound_hosts else {
+        return;
+    };
+    if allowed.has_service_chaining() {
+        let got = "a *.spin.internal host";
+        let want = "the application's own address: cron components cannot call each other";
+        denied(component, "permission-chaining", got, want, report);
+    }
+    let Some(kind) = component.kind else {
+        return;
+    };
+    if kind.is_check() {
+        url(component, allowed, "alert_url", report);
+    }
+    match kind {
+        Kind::HttpCheck => url(component, allowed, "url", report),
+        Kind::Alert => url(component, allowed, "webhook_url", report),
+        Kind::TcpCheck => target(component, allowed, report),
+        // Without TLS the check is off and reaches nothing.
+        Kind::CertificateCheck if component.text("scheme") != Some("http") => {
+            target(component, allowed, report);
+        }
+        Kind::CertificateCheck => {}
+    }
+}
+
+fn url(component: &Resolved<'_>, allowed: &AllowedHosts, name: &str, report: &mut Report) {
+    let Some(url) = component.text(name).and_then(Url::parse) else {
+        return;
+    };
+    if allowed.allows_url(&url.to_string(), url.scheme()) {
+        return;
+    }
+    let entry = format!("{}://{}", url.scheme(), url.authority());
+    let want = if component.secret.contains(name) {
+        format!("the scheme, host and port of {name} among them")
+    } else {
+        format!("{} among them, for {name}", quoted(&entry))
+    };
+    denied(component, "permission-target", "other hosts", &want, report);
+}
+
+/// A socket's permissions are matched by address: the target's, when it is one, or
+/// some address at that port, when it is a name.
+fn target(component: &Resolved<'_>, allowed: &AllowedHosts, report: &mut Report) {
+    let port = component.text("port").and_then(|t| t.parse::<u16>().ok());
+    let host = component.text("host").and_then(parse_host);
+    let (Some(port), Some(host)) = (port, host) else {
+        return;
+    };
+    let ip = match host {
+        Host::Ip(ip) => ip,
+        Host::Name(_) => {
+            if !allowed.allows_some_address("tcp", port) {
+                let want = format!(
+                    "\"tcp://*:{port}\" or networks at that port: a socket is matched by its address, never by a name"
+                );
+                denied(component, "permission-socket", "other hosts", &want, report);
+            }
+            resolvers(component, allowed, report);
+            return;
+        }
+    };
+    if !allowed.allows_socket("tcp", SocketAddr::new(ip, port)) {
+        let want = format!("\"tcp://{}\" among them", SocketAddr::new(ip, port));
+        denied(component, "permission-socket", "other hosts", &want, report);
+    }
+}
+
+/// UDP needs two permissions, the server's and the bind's; TCP is for long answers.
+fn resolvers(component: &Resolved<'_>, allowed: &AllowedHosts, report: &mut Report) {
+    let list = component.text("dns_resolver").and_then(parse_resolvers);
+    for server in list.unwrap_or_default() {
+        let bind: IpAddr = match server {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        for address in [server, SocketAddr::new(bind, 0)] {
+            if !allowed.allows_socket("udp", address) {
+                let want = format!("\"udp://{address}\" among them, for dns_resolver");
+                denied(
+                    component,
+                    "permission-resolver",
+                    "other hosts",
+                    &want,
+                    report,
+                );
+            }
+        }
+        if !allowed.allows_socket("tcp", server) {
+            let place = place(component);
+            let want = format!("\"tcp://{server}\" among them, for long answers of dns_resolver");
+            report.warning("permission-resolver-tcp", &place, "other hosts", &want);
+        }
+    }
+}
+
+fn denied(component: &Resolved<'_>, id: &'static str, got: &str, want: &str, report: &mut Report) {
+    report.error(id, &place(component), got, want);
+}
+
+fn place(component: &Resolved<'_>) -> crate::finding::Place {
+    let entry = component.entry;
+    let key = format!("{}.allowed_outbound_hosts", entry.place.key);
+    let line = entry.allowed_outbound_hosts.first();
+    crate::finding::Place {
+        line: line.map_or(entry.place.line, |(_, p)| p.line),
+        ..entry.place.key(key)
+    }
+}

@@ -1,0 +1,150 @@
+//! What a component's variables say, by the rules that the component itself has.
+
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use watchbell_core::target::Url;
+
+use super::kind::Kind;
+use super::resolve::Resolved;
+use crate::finding::{Report, quoted};
+use crate::manifest::Manifest;
+use crate::names::suggest;
+use crate::template::Template;
+
+/// Only the alert component reads these; in a check they would be one compromise
+/// more away from every channel.
+const ALERT_ONLY: &[&str] = &["webhook_url", "webhook_secret"];
+
+pub(super) fn check(component: &Resolved<'_>, manifest: &Manifest, report: &mut Report) {
+    secrets(component, report);
+    let Some(kind) = component.kind else {
+        return;
+    };
+    misspelt(component, kind, report);
+    for mistake in kind.mistakes(&|key| component.variables.get(key).cloned()) {
+        if component.unresolved.contains(&mistake.key) {
+            continue;
+        }
+        let place = component.entry.variable_place(&mistake.key);
+        let got = shown(component, &mistake.key, &mistake.got);
+        report.error("setting", &place, &got, &mistake.want);
+    }
+    if kind.is_check() {
+        id(component, report);
+        alert_url(component, manifest, report);
+    }
+    if kind == Kind::CertificateCheck {
+        certificates(component, report);
+    }
+}
+
+/// The value as the reader quoted it, and the template that it came from.
+fn shown(component: &Resolved<'_>, key: &str, got: &str) -> String {
+    let written = component.entry.variables.iter().find(|(n, _, _)| n == key);
+    match written {
+        // A name for what stands there (`nothing`) tells no secret.
+        Some((_, text, _)) if component.secret.contains(key) => {
+            format!("a secret from {}", quoted(text))
+        }
+        Some((_, text, _)) if Template::parse(text).is_ok_and(|t| !t.is_literal()) => {
+            format!("{got} from {}", quoted(text))
+        }
+        _ => got.to_owned(),
+    }
+}
+
+fn secrets(component: &Resolved<'_>, report: &mut Report) {
+    if component.kind == Some(Kind::Alert) {
+        return;
+    }
+    for (name, text, place) in &component.entry.variables {
+        let named = Template::parse(text).is_ok_and(|t| t.names().any(|n| ALERT_ONLY.contains(&n)));
+        if named || ALERT_ONLY.contains(&name.as_str()) {
+            let want = "no such variable: only the alert component reads it";
+            report.error("secret-exposed", place, "a channel's secret", want);
+        }
+    }
+}
+
+fn misspelt(component: &Resolved<'_>, kind: Kind, report: &mut Report) {
+    let known = kind.variables();
+    for (name, _, place) in &component.entry.variables {
+        if !known.contains(&name.as_str()) && !ALERT_ONLY.contains(&name.as_str()) {
+            let got = format!("the unknown variable {name:?}");
+            report.error(
+                "setting-unknown",
+                place,
+                &got,
+                &suggest(name, known.iter().copied()),
+            );
+        }
+    }
+}
+
+/// The id is the record's key: another's id would make two checks write one record.
+fn id(component: &Resolved<'_>, report: &mut Report) {
+    let id = &component.entry.id;
+    if let Some(check) = component.text("check")
+        && check != id
+    {
+        let place = component.entry.variable_place("check");
+        let want = format!("{id:?}, the component's id");
+        report.error(
+            "check-id",
+            &place,
+            &shown(component, "check", &quoted(check)),
+            &want,
+        );
+    }
+}
+
+fn alert_url(component: &Resolved<'_>, manifest: &Manifest, report: &mut Report) {
+    let place = component.entry.variable_place("alert_url");
+    if component.unresolved.contains("alert_url") {
+        return;
+    }
+    let want = "the application's own address without a path, such as http://127.0.0.1:3000";
+    match component.text("alert_url") {
+        // On hosts without cron, or in a test, the sweep alone may be meant.
+        None => report.warning(
+            "alert-url-missing",
+            &place,
+            "nothing",
+            &format!("{want}: alerts wait for the sweep"),
+        ),
+        Some(text) => {
+            let url = Url::parse(text);
+            if url.is_none_or(|u| u.path != "/") {
+                let got = shown(component, "alert_url", &quoted(text));
+                report.error("alert-url", &place, &got, want);
+            } else if manifest.http.is_empty() {
+                let want = "a [[trigger.http]] that answers there";
+                report.error(
+                    "alert-url-nobody",
+                    &place,
+                    "an address that nobody serves",
+                    want,
+                );
+            }
+        }
+    }
+}
+
+/// Private roots: the reader takes any text, and the guest would trust nothing by it.
+fn certificates(component: &Resolved<'_>, report: &mut Report) {
+    let Some(text) = component.text("ca_certificates") else {
+        return;
+    };
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
+    if read.is_ok_and(|list| !list.is_empty()) {
+        return;
+    }
+    let place = component.entry.variable_place("ca_certificates");
+    let got = shown(
+        component,
+        "ca_certificates",
+        &format!("{} bytes", text.len()),
+    );
+    let want = "PEM text with at least one certificate, such as --variable ca_certificates=@ca.pem";
+    report.error("ca-certificates", &place, &got, want);
+}

@@ -1,0 +1,86 @@
+//! The classes of bad certificates, and which of them is mended first.
+
+use super::Verdict;
+
+/// The class of a bad certificate; the word is the outcome's reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    Malformed,
+    SelfSigned,
+    UntrustedRoot,
+    IncompleteChain,
+    WrongHost,
+    Expired,
+    NotYetValid,
+    Other,
+}
+
+impl Reason {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::Malformed => "malformed",
+            Reason::SelfSigned => "self-signed",
+            Reason::UntrustedRoot => "untrusted-root",
+            Reason::IncompleteChain => "incomplete-chain",
+            Reason::WrongHost => "wrong-host",
+            Reason::Expired => "expired",
+            Reason::NotYetValid => "not-yet-valid",
+            Reason::Other => "other",
+        }
+    }
+}
+
+/// Lower is told first.
+pub fn rank(reason: Reason) -> u8 {
+    match reason {
+        Reason::Malformed => 0,
+        Reason::SelfSigned | Reason::UntrustedRoot | Reason::IncompleteChain => 1,
+        Reason::WrongHost => 2,
+        Reason::Expired => 3,
+        Reason::NotYetValid => 4,
+        Reason::Other => 5,
+    }
+}
+
+/// What the validator alone objects to.
+pub fn left_over(refused: &webpki::Error) -> Verdict {
+    use webpki::Error as E;
+    let (reason, text) = match refused {
+        E::NameConstraintViolation => (
+            Reason::Other,
+            "the name constraints of an issuer do not allow its names",
+        ),
+        E::CaUsedAsEndEntity => (
+            Reason::Other,
+            "it is the certificate of a CA (basic constraints), not of a server",
+        ),
+        E::UnsupportedCriticalExtension => (
+            Reason::Other,
+            "it has a critical extension that is not understood",
+        ),
+        E::UnsupportedCertVersion => (Reason::Other, "it is not of X.509 version 3"),
+        E::MaximumPathDepthExceeded
+        | E::MaximumPathBuildCallsExceeded
+        | E::MaximumSignatureChecksExceeded
+        | E::MaximumNameConstraintComparisonsExceeded => {
+            (Reason::Other, "its chain is too tangled to follow")
+        }
+        E::InvalidCertValidity => (Reason::Malformed, "its validity ends before it begins"),
+        E::BadDer
+        | E::BadDerTime
+        | E::ExtensionValueInvalid
+        | E::InvalidSerialNumber
+        | E::MalformedExtensions
+        | E::MalformedDnsIdentifier
+        | E::SignatureAlgorithmMismatch
+        | E::TrailingData(_) => (Reason::Malformed, "its encoding is wrong"),
+        _ => (
+            Reason::Other,
+            "it is refused by the rules of certificate paths",
+        ),
+    };
+    Verdict::Invalid {
+        reason,
+        detail: text.to_owned(),
+    }
+}

@@ -1,0 +1,156 @@
+//! `watchbell check <id>`: one check, once, beside the stored state.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow, bail};
+use bytes::Bytes;
+use http::Request;
+use http::header::{AUTHORIZATION, HOST};
+use http_body_util::{BodyExt, Empty, Limited};
+use serde_json::Value;
+use watchbell_app::{App, Variables};
+
+use crate::cli::CheckArgs;
+use crate::component::{self, Shared};
+use crate::engine::{self, Running};
+use crate::key_value::Mode;
+use crate::nagios::{self, Outcome};
+use crate::{build_step, compiled, http_server, run, up};
+
+/// What a check answers: facts of a certificate chain at most.
+const ANSWER_BYTES_MAX: usize = 256 << 10;
+/// Bytes of the token that lets this one run in.
+const TOKEN_BYTES: usize = 16;
+/// The variable that holds it, and the one that says whom to ring.
+const TOKEN_VARIABLE: &str = "check_token";
+const ALERT_VARIABLE: &str = "alert_url";
+
+pub fn main(args: &CheckArgs) -> ExitCode {
+    match outcome(args) {
+        Ok(outcome) => {
+            if args.json {
+                println!("{}", outcome.json);
+            } else {
+                println!("{}", nagios::line(&args.id, &outcome));
+            }
+            ExitCode::from(nagios::exit_code(&outcome))
+        }
+        Err(error) => {
+            // A plugin's first line is what its scheduler shows: on standard output, too.
+            println!("{}", nagios::not_run(&args.id, &format!("{error:#}")));
+            ExitCode::from(nagios::EXIT_UNKNOWN)
+        }
+    }
+}
+
+fn outcome(args: &CheckArgs) -> anyhow::Result<Outcome> {
+    let options = args.app.load_options(up::fill(None))?;
+    let mut app =
+        run::load(&options).map_err(|_| anyhow!("reading the application's configuration"))?;
+    let token = trial(&mut app, &args.id)?;
+    build_step::run(&app, false)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(probe(&app, &args.id, &token));
+    runtime.shutdown_background();
+    result
+}
+
+/// Leaves the one component, opens its HTTP entry with a fresh token and takes the alert
+/// component's address away: a trial run rings nobody.
+fn trial(app: &mut App, id: &str) -> anyhow::Result<String> {
+    let checks: Vec<&str> = app
+        .components
+        .values()
+        .filter(|c| c.variables.get("check").is_some())
+        .map(|c| c.id.as_str())
+        .collect();
+    if !checks.contains(&id) {
+        bail!("got check {id:?}, want one of: {}", checks.join(", "));
+    }
+    let mut bytes = [0; TOKEN_BYTES];
+    getrandom::fill(&mut bytes).map_err(|e| anyhow!("making a token: {e}"))?;
+    let token: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    app.components.retain(|name, _| name == id);
+    // What it prints goes to the terminal; the application's own logs are not its business.
+    app.log_dir = None;
+    if let Some(component) = app.components.get_mut(id) {
+        let kept = component
+            .variables
+            .iter()
+            .filter(|(name, _)| ![TOKEN_VARIABLE, ALERT_VARIABLE].contains(name))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let ours = [
+            (TOKEN_VARIABLE.to_owned(), token.clone()),
+            (ALERT_VARIABLE.to_owned(), String::new()),
+        ];
+        component.variables = kept.chain(ours).collect::<Variables>();
+    }
+    Ok(token)
+}
+
+async fn probe(app: &App, id: &str, token: &str) -> anyhow::Result<Outcome> {
+    let engine = engine::engine(0)?;
+    let shared = Shared {
+        blocked: Arc::new(app.blocked_networks.clone()),
+        stores: run::stores(app, Mode::Read)?,
+        http_origin: None,
+        follow: true,
+    };
+    let cache = compiled::Cache::open(app.state_dir.as_deref())?;
+    let programs = component::programs(&engine, app, [id], &shared, |source| {
+        cache.load(&engine, source)
+    })?;
+    let program = programs.get(id).context("starting the check")?.clone();
+    let running = Running::default();
+    engine::start_ticker(&engine, running.clone())?;
+
+    let timeout = app
+        .components
+        .get(id)
+        .and_then(|c| c.variables.get("timeout"))
+        .and_then(seconds);
+    let route = app
+        .http
+        .iter()
+        .find(|t| t.component == id)
+        .map(|t| t.route.as_str());
+    let path = route
+        .filter(|r| !r.contains(['*', ':']) && !r.ends_with("/..."))
+        .unwrap_or("/");
+    let request = Request::get(format!("http://localhost{path}"))
+        .header(HOST, "localhost")
+        .header(AUTHORIZATION, format!("Bearer {token}"))
+        .body(Empty::<Bytes>::new())?;
+    let started = Instant::now();
+    let response = http_server::respond(program, request, running.enter()).await?;
+    let status = response.status();
+    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
+        .collect()
+        .await
+        .map_err(|e| anyhow!("reading the check's answer: {e}"))?
+        .to_bytes();
+    let value: Value = serde_json::from_slice(&body).with_context(|| {
+        format!("reading the check's answer: status {status}, want a JSON object")
+    })?;
+    Outcome::read(value, started.elapsed(), timeout)
+        .with_context(|| format!("reading the check's answer: status {status}"))
+}
+
+/// `10s`, `500ms` or `2m`, as checks' settings have them. Only for the perfdata's upper end.
+fn seconds(text: &str) -> Option<Duration> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().ok()?;
+    match unit {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_secs(number.checked_mul(60)?)),
+        _ => None,
+    }
+}

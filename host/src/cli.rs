@@ -1,0 +1,155 @@
+//! The command line.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use watchbell_app::LoadOptions;
+
+use crate::{check, compiled, demo, say, up, validate};
+
+/// A command that could not do what it was asked.
+pub const EXIT_FAILED: u8 = 1;
+
+const MANIFEST_NAME: &str = "spin.toml";
+
+/// Watches a self-hosted network control plane from outside.
+#[derive(Parser)]
+#[command(name = "watchbell", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the application: its cron and HTTP triggers, until SIGINT or SIGTERM
+    Up(UpArgs),
+    /// Run one check once, beside the stored state, and print its outcome as a Nagios plugin
+    ///
+    /// Exit code 0: up, 1: degraded or a warning, 2: failed, 3: could not be run.
+    Check(CheckArgs),
+    /// Find every mistake in the manifest, the variables and the runtime config
+    ///
+    /// Exit code 0: none, 1: warnings, 2: errors.
+    Validate(ValidateArgs),
+    /// Watch a stand-in for Headscale that is broken twice, and see the alerts
+    Demo(DemoArgs),
+    #[command(name = compiled::COMPILE_COMMAND, hide = true)]
+    Compile { source: PathBuf, target: PathBuf },
+}
+
+/// What says which application to run, as for `spin up`.
+#[derive(Args)]
+pub struct AppArgs {
+    /// The manifest, or the directory that holds spin.toml
+    #[arg(
+        short = 'f',
+        long = "from",
+        visible_alias = "from-file",
+        value_name = "PATH",
+        default_value = "."
+    )]
+    from: PathBuf,
+    /// Set a variable: name=value, name=@file, or @file.json; may be repeated
+    #[arg(long = "variable", value_name = "NAME=VALUE")]
+    variables: Vec<String>,
+    /// Runtime config: key-value stores, variable providers, outbound HTTP, client TLS
+    #[arg(long, value_name = "FILE", env = "RUNTIME_CONFIG_FILE")]
+    runtime_config_file: Option<PathBuf>,
+    /// Where logs and key-value data go; default .spin beside the manifest, empty for none
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct UpArgs {
+    #[command(flatten)]
+    pub app: AppArgs,
+    /// Where the HTTP trigger listens; port 0 for any free one
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:3000",
+        env = "SPIN_HTTP_LISTEN_ADDR"
+    )]
+    pub listen: SocketAddr,
+    /// Set an environment variable of every component; may be repeated
+    #[arg(short = 'e', long = "env", value_name = "NAME=VALUE")]
+    pub env: Vec<String>,
+    /// Build every component first, not only those that are not built
+    #[arg(long)]
+    pub build: bool,
+    /// Keep the components' output off the terminal
+    #[arg(short = 'q', long)]
+    pub quiet: bool,
+}
+
+#[derive(Args)]
+pub struct CheckArgs {
+    /// The check's component id
+    pub id: String,
+    #[command(flatten)]
+    pub app: AppArgs,
+    /// Print one JSON object instead
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct DemoArgs {
+    #[command(flatten)]
+    pub app: AppArgs,
+}
+
+#[derive(Args)]
+pub struct ValidateArgs {
+    #[command(flatten)]
+    pub app: AppArgs,
+    /// Print one JSON array instead
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Up(args) => up::main(&args),
+        // Its exit codes are a plugin's, also for what went wrong before the check.
+        Command::Check(args) => return check::main(&args),
+        Command::Validate(args) => validate::main(&args),
+        Command::Demo(args) => args.app.load_options(up::fill(None)).and_then(demo::main),
+        Command::Compile { source, target } => {
+            compiled::compile(&source, &target).map(|()| ExitCode::SUCCESS)
+        }
+    };
+    result.unwrap_or_else(|error| {
+        say::error(&format!("{error:#}"));
+        ExitCode::from(EXIT_FAILED)
+    })
+}
+
+impl AppArgs {
+    pub fn load_options(&self, fill: BTreeMap<String, String>) -> anyhow::Result<LoadOptions> {
+        let cwd = std::env::current_dir().context("finding the current directory")?;
+        let from = cwd.join(&self.from);
+        Ok(LoadOptions {
+            manifest: if from.is_dir() {
+                from.join(MANIFEST_NAME)
+            } else {
+                from
+            },
+            runtime_config_file: self.runtime_config_file.clone(),
+            variables: self.variables.clone(),
+            state_dir: self.state_dir.clone(),
+            cwd,
+            // A name or value that is not text can be no variable of ours.
+            env: std::env::vars_os()
+                .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+                .collect(),
+            fill,
+        })
+    }
+}

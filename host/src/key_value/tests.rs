@@ -1,0 +1,228 @@
+//! The backends on real SQLite files.
+
+use std::path::Path;
+
+use super::*;
+
+const SPINS_TABLE: &str = "CREATE TABLE IF NOT EXISTS spin_key_value (
+    store TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (store, key))";
+
+fn sqlite(path: &Path, mode: Mode) -> Backend {
+    Backend::Sqlite(Sqlite::open(Some(path), mode).expect("opens"))
+}
+
+async fn check_store(store: &Backend) {
+    assert_eq!(store.get("default", "a").await, Ok(None));
+    store.set("default", "a", b"1").await.expect("sets");
+    store.set("default", "a", b"2").await.expect("overwrites");
+    store
+        .set("default", "b", b"")
+        .await
+        .expect("sets an empty value");
+    store
+        .set("other", "a", b"9")
+        .await
+        .expect("sets in another store");
+    assert_eq!(store.get("default", "a").await, Ok(Some(b"2".to_vec())));
+    assert_eq!(store.get("default", "b").await, Ok(Some(Vec::new())));
+    let mut keys = store.keys("default").await.expect("lists");
+    keys.sort();
+    assert_eq!(keys, ["a", "b"]);
+    store.delete("default", "a").await.expect("deletes");
+    store
+        .delete("default", "a")
+        .await
+        .expect("deletes what is not there");
+    assert_eq!(store.get("default", "a").await, Ok(None));
+    assert_eq!(store.get("other", "a").await, Ok(Some(b"9".to_vec())));
+}
+
+#[tokio::test]
+async fn every_backend_keeps_what_it_is_given() {
+    let dir = tempfile::tempdir().expect("a directory");
+    check_store(&sqlite(&dir.path().join("deep/er/kv.db"), Mode::Run)).await;
+    check_store(&Backend::Sqlite(
+        Sqlite::open(None, Mode::Run).expect("opens in memory"),
+    ))
+    .await;
+    check_store(&Backend::Overlay(Overlay::over(sqlite(
+        &dir.path().join("none.db"),
+        Mode::Read,
+    ))))
+    .await;
+}
+
+#[tokio::test]
+async fn a_file_of_spins_is_taken_and_left_as_spin_has_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("sqlite_key_value.db");
+    let spin = rusqlite::Connection::open(&path).expect("opens");
+    spin.execute(SPINS_TABLE, []).expect("creates");
+    spin.execute(
+        "INSERT INTO spin_key_value VALUES ('default', 'from', X'7370696e')",
+        [],
+    )
+    .expect("inserts");
+    drop(spin);
+
+    let ours = sqlite(&path, Mode::Run);
+    assert_eq!(
+        ours.get("default", "from").await,
+        Ok(Some(b"spin".to_vec()))
+    );
+    ours.set("default", "to", b"spin").await.expect("sets");
+    ours.close().expect("closes");
+    drop(ours);
+
+    let left: Vec<String> = std::fs::read_dir(dir.path())
+        .expect("lists")
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    assert_eq!(
+        left,
+        ["sqlite_key_value.db"],
+        "no log is left beside the file"
+    );
+    let spin = rusqlite::Connection::open(&path).expect("opens");
+    let mode: String = spin
+        .pragma_query_value(None, "journal_mode", |row| row.get(0))
+        .expect("asks");
+    assert_eq!(mode, "delete");
+    let value: Vec<u8> = spin
+        .query_row(
+            "SELECT value FROM spin_key_value WHERE store = 'default' AND key = 'to'",
+            [],
+            |row| row.get(0),
+        )
+        .expect("finds");
+    assert_eq!(value, b"spin");
+}
+
+#[tokio::test]
+async fn what_is_set_outlives_a_process_that_never_closed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("kv.db");
+    let killed = sqlite(&path, Mode::Run);
+    killed.set("default", "a", b"1").await.expect("sets");
+    // Copied as it lies on the disk now, as after SIGKILL.
+    let copy = dir.path().join("copy");
+    std::fs::create_dir(&copy).expect("a directory");
+    for name in ["kv.db", "kv.db-wal"] {
+        std::fs::copy(dir.path().join(name), copy.join(name)).expect("copies");
+    }
+    let after = sqlite(&copy.join("kv.db"), Mode::Run);
+    assert_eq!(after.get("default", "a").await, Ok(Some(b"1".to_vec())));
+}
+
+#[tokio::test]
+async fn two_processes_share_a_file() {
+    const WRITES: usize = 100;
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("kv.db");
+    let stores = [sqlite(&path, Mode::Run), sqlite(&path, Mode::Run)];
+    let writers: Vec<_> = stores
+        .iter()
+        .enumerate()
+        .map(|(writer, store)| {
+            let store = store.clone();
+            // A thread each: as far as SQLite's locks go, two processes.
+            std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_time()
+                    .build()
+                    .expect("a runtime");
+                runtime.block_on(async {
+                    for n in 0..WRITES {
+                        store
+                            .set("default", &format!("{writer}/{n}"), b"x")
+                            .await
+                            .expect("sets");
+                    }
+                });
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.join().expect("writes all");
+    }
+    for store in &stores {
+        assert_eq!(
+            store.keys("default").await.map(|keys| keys.len()),
+            Ok(2 * WRITES)
+        );
+    }
+    // The first to close leaves the file usable for the other.
+    stores[0].close().expect("closes");
+    stores[1].set("default", "last", b"x").await.expect("sets");
+    stores[1].close().expect("closes");
+}
+
+#[tokio::test]
+async fn a_writer_waits_for_another_one() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("kv.db");
+    let ours = sqlite(&path, Mode::Run);
+    let other = rusqlite::Connection::open(&path).expect("opens");
+    other.execute_batch("BEGIN IMMEDIATE").expect("locks");
+    let mut set = std::pin::pin!(ours.set("default", "a", b"1"));
+    // One poll finds the file locked and gives the thread back.
+    assert!(
+        std::future::poll_fn(|cx| std::task::Poll::Ready(set.as_mut().poll(cx).is_pending())).await
+    );
+    other.execute_batch("COMMIT").expect("unlocks");
+    set.await.expect("sets once the lock is gone");
+}
+
+#[tokio::test]
+async fn a_trial_run_reads_what_is_stored_and_changes_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("kv.db");
+    let stored = sqlite(&path, Mode::Run);
+    stored.set("default", "kept", b"1").await.expect("sets");
+    stored.set("default", "gone", b"1").await.expect("sets");
+
+    let trial = Backend::Overlay(Overlay::over(sqlite(&path, Mode::Read)));
+    assert_eq!(trial.get("default", "kept").await, Ok(Some(b"1".to_vec())));
+    trial.set("default", "kept", b"2").await.expect("sets");
+    trial.set("default", "new", b"3").await.expect("sets");
+    trial.delete("default", "gone").await.expect("deletes");
+    assert_eq!(trial.get("default", "kept").await, Ok(Some(b"2".to_vec())));
+    assert_eq!(trial.get("default", "gone").await, Ok(None));
+    assert_eq!(
+        trial.keys("default").await,
+        Ok(vec!["kept".to_owned(), "new".to_owned()])
+    );
+    trial.close().expect("closes");
+
+    let mut keys = stored.keys("default").await.expect("lists");
+    keys.sort();
+    assert_eq!(keys, ["gone", "kept"]);
+    assert_eq!(stored.get("default", "kept").await, Ok(Some(b"1".to_vec())));
+}
+
+#[test]
+fn only_listed_stores_open_and_only_configured_ones_exist() {
+    let backend = Backend::Sqlite(Sqlite::open(None, Mode::Run).expect("opens"));
+    let configured = [
+        ("default".to_owned(), backend.clone()),
+        ("secret".to_owned(), backend),
+    ]
+    .into();
+    let stores = Stores::new(&["default".to_owned(), "nowhere".to_owned()], &configured);
+    let outcome = |label: &str| match stores.open(label.to_owned()) {
+        Ok(_) => "open",
+        Err(Error::AccessDenied) => "access-denied",
+        Err(Error::NoSuchStore) => "no-such-store",
+        Err(_) => "another error",
+    };
+    assert_eq!(outcome("default"), "open");
+    assert_eq!(outcome("secret"), "access-denied");
+    assert_eq!(outcome("nowhere"), "no-such-store");
+    assert_eq!(outcome("unheard-of"), "access-denied");
+}

@@ -1,0 +1,79 @@
+//! What a component may reach, asked for sockets and for HTTP.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use wasmtime_wasi::WasiCtxBuilder;
+use wasmtime_wasi::sockets::SocketAddrUse;
+use watchbell_app::{AllowedHosts, BlockedNetworks, PermissionError};
+
+/// `allowed_outbound_hosts` of one component and the networks that the operator blocks for all.
+pub struct Permissions {
+    hosts: Option<AllowedHosts>,
+    blocked: Arc<BlockedNetworks>,
+}
+
+impl Permissions {
+    /// With an entry that cannot be read, everything is denied, as on Spin.
+    pub fn new(
+        component: &str,
+        hosts: &Result<AllowedHosts, PermissionError>,
+        blocked: Arc<BlockedNetworks>,
+    ) -> Self {
+        let hosts = match hosts {
+            Ok(hosts) => Some(hosts.clone()),
+            Err(error) => {
+                crate::say::warn(&format!(
+                    "component {component:?}: every outbound call is denied: {error}"
+                ));
+                None
+            }
+        };
+        Self { hosts, blocked }
+    }
+
+    pub fn allows_url(&self, url: &str) -> bool {
+        self.hosts
+            .as_ref()
+            .is_some_and(|hosts| hosts.allows_url(url, "https"))
+    }
+
+    /// A request to the application itself.
+    pub fn allows_self(&self) -> bool {
+        self.hosts
+            .as_ref()
+            .is_some_and(|hosts| hosts.allows_relative(&["http", "https"]))
+    }
+
+    pub fn is_blocked(&self, address: SocketAddr) -> bool {
+        self.blocked.is_blocked(address.ip())
+    }
+
+    fn allows_socket(&self, address: SocketAddr, purpose: SocketAddrUse) -> bool {
+        let scheme = match purpose {
+            // Connecting asks for the implicit bind too. An explicit one to the same
+            // address cannot be told from it, and gains nothing: listening is refused.
+            SocketAddrUse::TcpBind => return address.ip().is_unspecified() && address.port() == 0,
+            SocketAddrUse::TcpListen | SocketAddrUse::TcpAccept => return false,
+            SocketAddrUse::TcpConnect => "tcp",
+            SocketAddrUse::UdpBind | SocketAddrUse::UdpSend => "udp",
+            // Spin asks when a socket is bound and when it sends, not for what arrives.
+            SocketAddrUse::UdpReceive => return true,
+        };
+        self.hosts
+            .as_ref()
+            .is_some_and(|hosts| hosts.allows_socket(scheme, address))
+            && !self.is_blocked(address)
+    }
+}
+
+/// Name lookup stays denied, whatever the permissions: Spin denies it (spinframework/spin #2181).
+pub fn permit(wasi: &mut WasiCtxBuilder, permissions: Arc<Permissions>) {
+    // Both are off by default in wasmtime; which addresses, the check decides.
+    wasi.allow_tcp(true).allow_udp(true);
+    wasi.allow_ip_name_lookup(false)
+        .socket_addr_check(move |address, purpose| {
+            let allowed = permissions.allows_socket(address, purpose);
+            Box::pin(std::future::ready(allowed))
+        });
+}

@@ -1,0 +1,267 @@
+//! `watchbell up`: the application, until a signal.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use wasmtime::Engine;
+use watchbell_app::App;
+
+use crate::cli::UpArgs;
+use crate::component::{self, Program, Shared};
+use crate::engine::{self, Running};
+use crate::http_server::Server;
+use crate::key_value::{Backend, Mode};
+use crate::{build_step, compiled, cron, resolv, run, say};
+
+pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3000);
+/// After a signal, what runs may go on for so long: most checks end within their 10 s.
+const FINISH_MAX: Duration = Duration::from_secs(30);
+/// How often we look whether everything has ended.
+const FINISH_POLL: Duration = Duration::from_millis(10);
+/// Threads that look up names; the system's resolver blocks the one it is called on.
+const BLOCKING_THREADS_MAX: usize = 16;
+
+pub fn main(args: &UpArgs) -> anyhow::Result<ExitCode> {
+    // Before anything else: with port 0, variables depend on which one it became.
+    let listener = bind(args.listen);
+    let address = listener
+        .as_ref()
+        .map_or(args.listen, |(_, address)| *address);
+    let options = args.app.load_options(fill(Some(address)))?;
+    let mut app = match run::load(&options) {
+        Ok(app) => app,
+        Err(code) => return Ok(code),
+    };
+    add_environment(&mut app, &args.env)?;
+    let listener = if app.http.is_empty() {
+        None
+    } else {
+        Some(listener?)
+    };
+    build_step::run(&app, args.build)?;
+
+    // One thread: an event is a few hundred microseconds of work, and handing it between
+    // threads would cost a good part of that again.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .build()?;
+    let result = runtime.block_on(serve(&app, args, listener));
+    // A name lookup that hangs must not keep the process.
+    runtime.shutdown_background();
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+/// What the runtime knows better than a manifest's default.
+pub fn fill(listen: Option<SocketAddr>) -> BTreeMap<String, String> {
+    let resolver = resolv::system().map(|servers| ("dns_resolver".to_owned(), servers));
+    let alert = listen.map(|address| ("alert_url".to_owned(), origin(address)));
+    resolver.into_iter().chain(alert).collect()
+}
+
+async fn serve(
+    app: &App,
+    args: &UpArgs,
+    listener: Option<(TcpListener, SocketAddr)>,
+) -> anyhow::Result<()> {
+    let engine = engine::engine(app.cron.len())?;
+    let running = Running::default();
+    let stores = run::stores(app, Mode::Run)?;
+    let shared = Shared {
+        blocked: Arc::new(app.blocked_networks.clone()),
+        stores: stores.clone(),
+        http_origin: listener.as_ref().map(|(_, address)| origin(*address)),
+        follow: !args.quiet,
+    };
+    let programs = programs(&engine, app, &shared)?;
+    let triggers = cron_triggers(app, &programs)?;
+    let server = Arc::new(Server::new(app, programs, running.clone())?);
+    engine::start_ticker(&engine, running.clone())?;
+
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let (stop, stopped) = watch::channel(false);
+    announce(app, &server, listener.as_ref().map(|(_, address)| *address));
+    let mut tasks = Vec::new();
+    if let Some((listener, _)) = listener {
+        listener.set_nonblocking(true)?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        tasks.push(tokio::spawn(server.serve(listener, stopped.clone())));
+    }
+    tasks.push(tokio::spawn(cron::run(triggers, running.clone(), stopped)));
+
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    stop.send_replace(true);
+    for task in tasks {
+        task.await?;
+    }
+    finish(&running, &mut interrupt, &mut terminate).await;
+    close(&stores);
+    Ok(())
+}
+
+/// Every component that a trigger names.
+fn programs(
+    engine: &Engine,
+    app: &App,
+    shared: &Shared,
+) -> anyhow::Result<HashMap<String, Arc<Program>>> {
+    let cache = compiled::Cache::open(app.state_dir.as_deref())?;
+    let http = app.http.iter().map(|t| t.component.as_str());
+    let ids: BTreeSet<&str> = http
+        .chain(app.cron.iter().map(|t| t.component.as_str()))
+        .collect();
+    let programs = component::programs(engine, app, ids, shared, |source| {
+        cache.load(engine, source)
+    })?;
+    cache.prune();
+    Ok(programs)
+}
+
+fn cron_triggers(
+    app: &App,
+    programs: &HashMap<String, Arc<Program>>,
+) -> anyhow::Result<Vec<cron::Trigger>> {
+    app.cron
+        .iter()
+        .map(|trigger| {
+            let program = programs
+                .get(&trigger.component)
+                .filter(|program| program.cron.is_some())
+                .with_context(|| {
+                    format!(
+                        "starting cron trigger {:?}: component {:?} does not export handle-cron-event",
+                        trigger.expression, trigger.component
+                    )
+                })?;
+            Ok(cron::Trigger { schedule: trigger.schedule.clone(), program: program.clone() })
+        })
+        .collect()
+}
+
+/// Says what `spin up` says.
+fn announce(app: &App, server: &Server, address: Option<SocketAddr>) {
+    if let Some(dir) = &app.log_dir {
+        say::info(&format!(
+            "Logging component stdio to {:?}",
+            dir.join("").display()
+        ));
+    }
+    if app
+        .components
+        .values()
+        .any(|c| c.key_value_stores.iter().any(|label| label == "default"))
+    {
+        match app.key_value_stores.get("default") {
+            Some(watchbell_app::Store::Sqlite { path: Some(path) }) => {
+                say::info(&format!(
+                    "Storing default key-value data to {:?}.",
+                    path.display()
+                ));
+            }
+            Some(watchbell_app::Store::Sqlite { path: None }) => {
+                say::info("Storing default key-value data to a temporary in-memory store.");
+            }
+            // Where a Redis is says its URL, which may hold a password.
+            Some(watchbell_app::Store::Redis { .. }) => {
+                say::info("Storing default key-value data to Redis.")
+            }
+            None => {}
+        }
+    }
+    let mut out = std::io::stdout().lock();
+    // Nobody reads it: no reason not to run.
+    let mut print = |text: String| drop(writeln!(out, "{text}"));
+    if let Some(address) = address {
+        print(format!("\nServing http://{address}"));
+        print("Available Routes:".to_owned());
+        for route in &server.routes.listed {
+            print(format!("  {}: http://{address}{route}", route.component));
+        }
+    }
+    if !app.cron.is_empty() {
+        print("Cron Triggers:".to_owned());
+        for trigger in &app.cron {
+            print(format!("  {}: {}", trigger.component, trigger.expression));
+        }
+    }
+    let _ = out.flush();
+}
+
+/// Waits for what runs, unless told a second time.
+async fn finish(
+    running: &Running,
+    interrupt: &mut tokio::signal::unix::Signal,
+    terminate: &mut tokio::signal::unix::Signal,
+) {
+    if running.count() > 0 {
+        say::info(&format!(
+            "Finishing {} running event(s); a second signal cuts them",
+            running.count()
+        ));
+    }
+    let until = Instant::now() + FINISH_MAX;
+    while running.count() > 0 && Instant::now() < until {
+        tokio::select! {
+            () = tokio::time::sleep(FINISH_POLL) => {}
+            _ = interrupt.recv() => return,
+            _ = terminate.recv() => return,
+        }
+    }
+    if running.count() > 0 {
+        say::warn(&format!(
+            "{} event(s) still ran after {} s and were cut",
+            running.count(),
+            FINISH_MAX.as_secs()
+        ));
+    }
+}
+
+fn close(stores: &BTreeMap<String, Backend>) {
+    for (label, store) in stores {
+        if let Err(error) = store.close() {
+            say::warn(&format!("closing key-value store {label:?}: {error}"));
+        }
+    }
+}
+
+fn bind(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener =
+        TcpListener::bind(address).map_err(|error| anyhow!("listening on {address}: {error}"))?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+/// How the application reaches itself: through the loopback where it listens on every address.
+fn origin(mut address: SocketAddr) -> String {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    format!("http://{address}")
+}
+
+fn add_environment(app: &mut App, entries: &[String]) -> anyhow::Result<()> {
+    for entry in entries {
+        let (name, value) = entry
+            .split_once('=')
+            .with_context(|| format!("reading --env: got {entry:?}, want name=value"))?;
+        for component in app.components.values_mut() {
+            component
+                .environment
+                .insert(name.to_owned(), value.to_owned());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! `watchbell validate`.
+
+use std::process::ExitCode;
+
+use watchbell_app::{Finding, Level};
+
+use crate::cli::ValidateArgs;
+use crate::{say, up};
+
+const EXIT_WARNINGS: u8 = 1;
+const EXIT_ERRORS: u8 = 2;
+
+pub fn main(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
+    // What `up` fills in, with the address that it listens at unless told otherwise.
+    let options = args.app.load_options(up::fill(Some(up::DEFAULT_LISTEN)))?;
+    let findings = watchbell_app::validate(&options);
+    if args.json {
+        println!("{}", serde_json::to_string(&findings)?);
+    } else {
+        print(&findings);
+        if findings.is_empty() {
+            println!("{}: no mistake found", options.manifest.display());
+        }
+    }
+    let code = match findings.iter().map(|f| f.level).min() {
+        None => 0,
+        Some(Level::Warning) => EXIT_WARNINGS,
+        Some(Level::Error) => EXIT_ERRORS,
+    };
+    Ok(ExitCode::from(code))
+}
+
+/// One line a finding, on standard error.
+pub fn print(findings: &[Finding]) {
+    for finding in findings {
+        let text = finding.to_string();
+        if !say::use_colour() {
+            say::info(&text);
+            continue;
+        }
+        let colour = match finding.level {
+            Level::Error => "31",
+            Level::Warning => "33",
+        };
+        let (place, rest) = text.split_once(": ").unwrap_or(("", &text));
+        say::info(&format!(
+            "\x1b[1m{place}:\x1b[0m \x1b[{colour}m{rest}\x1b[0m"
+        ));
+    }
+}

@@ -1,0 +1,319 @@
+//! Between a check and the receiver: whatever fails there, every alert arrives, and
+//! what arrives twice bears one id.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use watchbell_lab::headscale::State;
+use watchbell_lab::manifest::Changes;
+use watchbell_lab::port::Port;
+use watchbell_lab::runtime::CHECK_TOKEN;
+use watchbell_lab::scenario::{Lab, Setup, alert, expect, on_each_host};
+use watchbell_lab::server::Gate;
+use watchbell_lab::wait;
+use watchbell_lab::webhook::{Answers, Delivery};
+
+/// Attempts that fail before the receiver comes to its senses: several sweeps.
+const ATTEMPTS: usize = 3;
+
+/// The receiver fails in some way, and both messages of an outage come during it.
+fn told_all_the_same(test: &str, answers: Answers) {
+    on_each_host(test, |host| {
+        let mut lab = Lab::well(host, Setup::default());
+        lab.webhook.answers(answers);
+        lab.headscale.state(State::DatabaseDown);
+        let attempts = lab.webhook.wait_for_attempts(ATTEMPTS);
+        let ids: HashSet<_> = attempts.iter().map(|d| &d.id).collect();
+        assert_eq!(
+            ids.len(),
+            1,
+            "an id is constant over retries: {attempts:#?}"
+        );
+        assert!(attempts.iter().all(|d| !d.accepted));
+        lab.headscale.state(State::Healthy);
+        lab.wait_for_status("up");
+        lab.webhook.answers(Answers::Ok);
+        let told = lab.webhook.wait_for(2);
+        lab.wait_for_probes(2);
+        in_order(&told);
+        assert_eq!(told[0].id, attempts[0].id);
+        assert_eq!(lab.webhook.messages().len(), 2);
+    });
+}
+
+/// One outage: its beginning, then its end.
+fn in_order(told: &[Delivery]) {
+    let health = [alert("health", "status")];
+    expect("alert.triggered", &told[..1], &health);
+    expect("alert.resolved", &told[1..], &health);
+}
+
+#[test]
+fn receiver_answers_500() {
+    told_all_the_same("receiver_answers_500", Answers::Status(500));
+}
+
+#[test]
+fn receiver_answers_429() {
+    told_all_the_same("receiver_answers_429", Answers::Status(429));
+}
+
+/// A redirect is no delivery: following it could send a secret elsewhere.
+#[test]
+fn receiver_redirects() {
+    told_all_the_same("receiver_redirects", Answers::Status(307));
+}
+
+#[test]
+fn receiver_never_answers() {
+    told_all_the_same("receiver_never_answers", Answers::Hangs);
+}
+
+/// The receiver has it and its answer is lost: it comes again, recognisably.
+#[test]
+fn the_answer_is_lost() {
+    told_all_the_same("the_answer_is_lost", Answers::Lost);
+}
+
+#[test]
+fn the_answer_breaks_off() {
+    told_all_the_same("the_answer_breaks_off", Answers::BreaksOff);
+}
+
+#[test]
+fn a_slow_receiver_gets_it_once() {
+    on_each_host("a_slow_receiver_gets_it_once", |host| {
+        let mut lab = Lab::well(host, Setup::default());
+        lab.webhook
+            .answers(Answers::Slow(Duration::from_millis(400)));
+        lab.outage(
+            &[alert("health", "status")],
+            |lab| lab.headscale.state(State::DatabaseDown),
+            |lab| lab.headscale.state(State::Healthy),
+        );
+    });
+}
+
+#[test]
+fn receiver_down_for_several_sweeps() {
+    on_each_host("receiver_down_for_several_sweeps", |host| {
+        let mut lab = Lab::well(host, Setup::default());
+        lab.webhook.gate(Gate::Refused);
+        lab.headscale.state(State::DatabaseDown);
+        attempts_in_ledger(&lab, ATTEMPTS);
+        lab.headscale.state(State::Healthy);
+        lab.wait_for_status("up");
+        lab.webhook.gate(Gate::Open);
+        in_order(&lab.webhook.wait_for(2));
+        lab.wait_for_probes(2);
+        assert_eq!(lab.webhook.messages().len(), 2);
+        lab.nothing_twice();
+    });
+}
+
+/// What the alert component has tried in vain, by its own record.
+fn attempts_in_ledger(lab: &Lab, attempts: usize) -> String {
+    wait::until("failed attempts in the ledger", || {
+        let ledger = lab.runtime.state().ledger()?;
+        let first = &ledger["outbox"][0];
+        let tried = usize::try_from(first["attempts"].as_u64()?).unwrap();
+        (tried >= attempts).then(|| first["id"].as_str().unwrap().to_owned())
+    })
+}
+
+/// Dead between the record and the delivery, in the middle of an attempt: the
+/// message comes after the restart, under the id that it had.
+#[test]
+fn killed_while_delivering() {
+    on_each_host("killed_while_delivering", |host| {
+        let mut lab = Lab::well(host, Setup::default());
+        lab.webhook.answers(Answers::Hangs);
+        lab.headscale.state(State::DatabaseDown);
+        let attempted = lab.webhook.wait_for_attempts(1);
+        lab.runtime.kill();
+        lab.webhook.answers(Answers::Ok);
+        lab.runtime.run();
+        let told = lab.webhook.wait_for(1);
+        assert_eq!(told[0].id, attempted[0].id);
+        lab.headscale.state(State::Healthy);
+        in_order(&lab.webhook.wait_for(2));
+        lab.wait_for_probes(2);
+        assert_eq!(lab.webhook.messages().len(), 2);
+    });
+}
+
+/// Dead after the check has counted and before the alert component knows of it:
+/// nobody was rung, nothing swept, and the record alone remembers.
+#[test]
+fn killed_before_anybody_was_told() {
+    on_each_host("killed_before_anybody_was_told", |host| {
+        let nobody = Port::reserve();
+        let mute = Changes {
+            no_sweep: true,
+            ..Changes::default()
+        };
+        let mut lab = Lab::well(
+            host,
+            Setup {
+                changes: mute,
+                variables: vec![("alert_url", format!("http://{}", nobody.addr))],
+                ..Setup::default()
+            },
+        );
+        lab.headscale.state(State::DatabaseDown);
+        let pending = wait::until("a transition in the record", || {
+            let monitor = lab.runtime.state().monitor("health")?;
+            monitor["pending"]
+                .as_array()
+                .filter(|p| p.len() == 1)
+                .cloned()
+        });
+        lab.runtime.kill();
+        assert!(lab.webhook.deliveries().is_empty(), "nobody was told");
+        assert!(pending[0].to_string().contains("triggered"), "{pending:?}");
+        lab.runtime.change(Changes::default());
+        lab.runtime.run();
+        let told = lab.webhook.wait_for(1);
+        expect("alert.triggered", &told, &[alert("health", "status")]);
+        lab.headscale.state(State::Healthy);
+        in_order(&lab.webhook.wait_for(2));
+    });
+}
+
+/// A ring that never arrives costs one sweep, not the alert.
+#[test]
+fn the_sweep_alone_delivers() {
+    on_each_host("the_sweep_alone_delivers", |host| {
+        let nobody = Port::reserve();
+        let mut lab = Lab::well(
+            host,
+            Setup {
+                variables: vec![("alert_url", format!("http://{}", nobody.addr))],
+                ..Setup::default()
+            },
+        );
+        lab.outage(
+            &[alert("health", "status")],
+            |lab| lab.headscale.state(State::DatabaseDown),
+            |lab| lab.headscale.state(State::Healthy),
+        );
+    });
+}
+
+/// The doorbell brings it at once; the time from the second failure is printed.
+#[test]
+fn the_ring_alone_delivers() {
+    on_each_host("the_ring_alone_delivers", |host| {
+        let mut lab = Lab::well(
+            host,
+            Setup {
+                changes: Changes {
+                    no_sweep: true,
+                    ..Changes::default()
+                },
+                ..Setup::default()
+            },
+        );
+        lab.headscale.except("/health", State::DatabaseDown, 2);
+        let before = lab.headscale.requests("/health");
+        let crossed_at = wait::until("the second failure", || {
+            (lab.headscale.requests("/health") >= before + 2)
+                .then(|| lab.headscale.asked_at("/health").unwrap())
+        });
+        let told = lab.webhook.wait_for(1);
+        println!(
+            "threshold to webhook: {:?}",
+            told[0].at.saturating_duration_since(crossed_at)
+        );
+        in_order(&lab.webhook.wait_for(2));
+        lab.wait_for_status("up");
+    });
+}
+
+/// A restart during an outage says nothing again, and still tells its end.
+#[test]
+fn restarted_during_an_outage() {
+    on_each_host("restarted_during_an_outage", |host| {
+        let mut lab = Lab::well(host, Setup::default());
+        lab.headscale.state(State::DatabaseDown);
+        lab.webhook.wait_for(1);
+        for kill in [false, true] {
+            if kill {
+                lab.runtime.kill();
+            } else {
+                lab.runtime.stop();
+            }
+            lab.runtime.run();
+            lab.wait_for_probes(3);
+            assert_eq!(lab.webhook.messages().len(), 1, "kill: {kill}");
+        }
+        lab.headscale.state(State::Healthy);
+        in_order(&lab.webhook.wait_for(2));
+    });
+}
+
+/// Without a receiver the alert stands in the log, which says why it stands there.
+#[test]
+fn without_a_webhook_alerts_are_logged() {
+    on_each_host("without_a_webhook_alerts_are_logged", |host| {
+        let mut lab = Lab::well(
+            host,
+            Setup {
+                variables: vec![("webhook_url", String::new())],
+                ..Setup::default()
+            },
+        );
+        lab.headscale.state(State::DatabaseDown);
+        wait::until("the alert in the log", || {
+            let log = lab.runtime.log();
+            (log.contains("Headscale API is down") && log.contains("webhook_url")).then_some(())
+        });
+        lab.wait_for_status_of("health", "failed");
+        assert!(lab.webhook.deliveries().is_empty());
+    });
+}
+
+/// No log line of any component or of the runtime tells a secret.
+#[test]
+fn logs_tell_no_secret() {
+    on_each_host("logs_tell_no_secret", |host| {
+        let lab = Lab::well(host, Setup::default());
+        lab.webhook.answers(Answers::Status(500));
+        lab.headscale.state(State::DatabaseDown);
+        lab.webhook.wait_for_attempts(2);
+        let log = lab.runtime.log();
+        let secret = watchbell_lab::webhook::Webhook::secret();
+        for secret in [CHECK_TOKEN, secret.trim_start_matches("whsec_"), "from=lab"] {
+            assert!(!log.contains(secret), "{secret:?} in the log:\n{log}");
+        }
+    });
+}
+
+/// The entry for hosts without cron: closed without the token, the same check with it.
+#[test]
+fn checks_run_over_http_with_the_token() {
+    on_each_host("checks_run_over_http_with_the_token", |host| {
+        let lab = Lab::well(host, Setup::default());
+        for (token, status) in [(None, 401), (Some("the-lab-may-not"), 401), (Some(""), 401)] {
+            let (got, _) = lab.runtime.run_check("health", token);
+            assert_eq!(got, status, "{token:?}");
+        }
+        for check in watchbell_lab::manifest::CHECKS {
+            let (status, json) = lab.runtime.run_check(check, Some(CHECK_TOKEN));
+            assert_eq!(
+                (status, json["status"].as_str()),
+                (200, Some("up")),
+                "{check}: {json}"
+            );
+            assert_eq!(json["check"], check);
+        }
+        lab.headscale.state(State::DatabaseDown);
+        let (_, json) = lab.runtime.run_check("health", Some(CHECK_TOKEN));
+        assert_eq!(
+            (&json["status"], &json["kind"]),
+            (&"failed".into(), &"status".into())
+        );
+    });
+}

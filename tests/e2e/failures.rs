@@ -1,0 +1,351 @@
+//! What breaks, and what is told about it: every state of Headscale, its proxies and its
+//! port that the five checks can see (`certificates.rs` and `names.rs` have the rest).
+//!
+//! Each test starts the application well, breaks one thing, and wants exactly these
+//! alerts; it mends the thing, and wants exactly their ends.
+
+#![allow(clippy::unwrap_used)]
+
+use watchbell_lab::chain::Chain;
+use watchbell_lab::headscale::{Misroute, OTHER_KEY, Speaks, State};
+use watchbell_lab::scenario::{
+    Alert, Lab, Setup, alert, everything, expect, on_each_host, over_http,
+};
+use watchbell_lab::server::Gate;
+use watchbell_lab::wait;
+
+fn outage_of_state(test: &str, state: State, alerts: &[Alert]) {
+    on_each_host(test, |host| {
+        Lab::well(host, Setup::default()).outage(
+            alerts,
+            |lab| lab.headscale.state(state),
+            |lab| lab.headscale.state(State::Healthy),
+        );
+    });
+}
+
+fn outage_of_gate(test: &str, gate: Gate, alerts: &[Alert]) {
+    on_each_host(test, |host| {
+        Lab::well(host, Setup::default()).outage(
+            alerts,
+            |lab| lab.headscale.gate(gate),
+            |lab| lab.headscale.gate(Gate::Open),
+        );
+    });
+}
+
+// ------------------------------------------------------------ the tutorial's ten
+// ("certificate expired" is in certificates.rs, "DNS failure" in names.rs)
+
+#[test]
+fn process_crash() {
+    outage_of_gate(
+        "process_crash",
+        Gate::Refused,
+        &everything("connect-refused"),
+    );
+}
+
+#[test]
+fn database_down() {
+    let alerts = [alert("health", "status")];
+    outage_of_state("database_down", State::DatabaseDown, &alerts);
+}
+
+#[test]
+fn derp_misconfigured() {
+    let alerts = [alert("derp", "status")];
+    outage_of_state("derp_misconfigured", State::DerpDisabled, &alerts);
+}
+
+#[test]
+fn port_blocked_by_drop() {
+    outage_of_gate(
+        "port_blocked_by_drop",
+        Gate::Dropped,
+        &everything("connect-timeout"),
+    );
+}
+
+/// What a rejecting firewall does to a client is what a dead process does.
+#[test]
+fn port_blocked_by_reject() {
+    outage_of_gate(
+        "port_blocked_by_reject",
+        Gate::Refused,
+        &everything("connect-refused"),
+    );
+}
+
+#[test]
+fn proxy_misroutes_the_key() {
+    for (route, kind) in [
+        (Misroute::NotFound, "status"),
+        (Misroute::BadGateway, "status"),
+        (Misroute::Page, "body"),
+    ] {
+        let state = State::KeyMisrouted(route);
+        outage_of_state("proxy_misroutes_the_key", state, &[alert("key", kind)]);
+    }
+}
+
+#[test]
+fn failed_upgrade_answers_500() {
+    outage_of_state(
+        "failed_upgrade_answers_500",
+        State::FailingEverything,
+        &over_http("status"),
+    );
+}
+
+/// v0.28 answers every path with 200 and a blank page: statuses alone would be green.
+#[test]
+fn failed_upgrade_answers_blank() {
+    let alerts = [
+        alert("health", "body"),
+        alert("derp", "status"),
+        alert("key", "body"),
+    ];
+    outage_of_state(
+        "failed_upgrade_answers_blank",
+        State::BlankEverything,
+        &alerts,
+    );
+}
+
+#[test]
+fn key_database_lost() {
+    let alerts = [alert("key", "protocol").because("key-changed")];
+    outage_of_state("key_database_lost", State::OtherKey, &alerts);
+}
+
+/// The new key is the right one once the operator says so.
+#[test]
+fn a_changed_key_is_over_once_it_is_pinned() {
+    on_each_host("a_changed_key_is_over_once_it_is_pinned", |host| {
+        let lab = Lab::well(
+            host,
+            Setup {
+                variables: vec![("headscale_public_key", OTHER_KEY.to_owned())],
+                ..starting(State::OtherKey)
+            },
+        );
+        lab.wait_for_probes(2);
+        assert!(lab.webhook.deliveries().is_empty());
+    });
+}
+
+/// With a full disk Headscale answers as ever; it is the restart that it does not survive.
+#[test]
+fn disk_full() {
+    on_each_host("disk_full", |host| {
+        let mut lab = Lab::well(host, Setup::default());
+        lab.wait_for_probes(2);
+        assert!(
+            lab.webhook.deliveries().is_empty(),
+            "seen from outside, all is well"
+        );
+        lab.outage(
+            &everything("connect-refused"),
+            |lab| lab.headscale.gate(Gate::Refused),
+            |lab| lab.headscale.gate(Gate::Open),
+        );
+    });
+}
+
+// ------------------------------------------------------------ the rest of the table
+
+#[test]
+fn proxy_without_its_backend() {
+    for status in [502, 503, 504] {
+        let state = State::Proxy(status);
+        outage_of_state("proxy_without_its_backend", state, &over_http("status"));
+    }
+}
+
+/// Accepted by the kernel, served by nobody.
+#[test]
+fn process_hung() {
+    let [health, derp, key] = over_http("timeout");
+    let alerts = [health, derp, key, alert("certificate", "timeout")];
+    outage_of_state("process_hung", State::Hung, &alerts);
+}
+
+#[test]
+fn process_stalled_behind_its_tls() {
+    outage_of_state("process_stalled", State::Stalled, &over_http("timeout"));
+}
+
+#[test]
+fn one_byte_a_second() {
+    outage_of_state("one_byte_a_second", State::Trickle, &over_http("timeout"));
+}
+
+#[test]
+fn derp_answered_by_a_page() {
+    let alerts = [alert("derp", "status")];
+    outage_of_state("derp_answered_by_a_page", State::DerpBlank, &alerts);
+}
+
+#[test]
+fn key_of_zeros() {
+    on_each_host("key_of_zeros", |host| {
+        let mut lab = Lab::well(host, Setup::default());
+        lab.outage(
+            &[alert("key", "body")],
+            |lab| lab.headscale.state(State::ZeroKey),
+            |lab| lab.headscale.state(State::Healthy),
+        );
+    });
+}
+
+#[test]
+fn redirected_to_a_login_page() {
+    outage_of_state("redirected", State::Redirect, &over_http("status"));
+}
+
+#[test]
+fn bytes_that_are_no_http() {
+    outage_of_state(
+        "bytes_that_are_no_http",
+        State::Garbage,
+        &over_http("protocol"),
+    );
+}
+
+#[test]
+fn closed_without_an_answer() {
+    outage_of_state(
+        "closed_without_an_answer",
+        State::Closes,
+        &over_http("protocol"),
+    );
+}
+
+/// A body that never ends costs a bounded read, and a status needs no body at all.
+#[test]
+fn a_body_that_never_ends() {
+    let alerts = [
+        alert("health", "body"),
+        alert("derp", "status"),
+        alert("key", "body"),
+    ];
+    outage_of_state("a_body_that_never_ends", State::EndlessBody, &alerts);
+}
+
+#[test]
+fn headers_that_never_end() {
+    outage_of_state(
+        "headers_that_never_end",
+        State::EndlessHeaders,
+        &over_http("protocol"),
+    );
+}
+
+/// DERP is off in a fresh Headscale: until it has been seen, its absence is no fault.
+#[test]
+fn derp_never_offered() {
+    on_each_host("derp_never_offered", |host| {
+        let mut lab = Lab::well(host, starting(State::DerpDisabled));
+        lab.wait_for_probes(3);
+        assert!(lab.webhook.deliveries().is_empty());
+        lab.headscale.state(State::Healthy);
+        lab.wait_for_probes(2);
+        lab.outage(
+            &[alert("derp", "status")],
+            |lab| lab.headscale.state(State::DerpDisabled),
+            |lab| lab.headscale.state(State::Healthy),
+        );
+    });
+}
+
+#[test]
+fn derp_required_and_off() {
+    on_each_host("derp_required_and_off", |host| {
+        for (wanted, alerts) in [("required", &[alert("derp", "status")][..]), ("off", &[])] {
+            let lab = Lab::open(
+                host,
+                Setup {
+                    variables: vec![("headscale_derp", wanted.to_owned())],
+                    ..starting(State::DerpDisabled)
+                },
+            );
+            let told = lab.webhook.wait_for(alerts.len());
+            lab.wait_for_probes(3);
+            expect("alert.triggered", &told, alerts);
+            assert_eq!(lab.webhook.messages().len(), alerts.len());
+        }
+    });
+}
+
+/// Answers that are as good as the usual ones.
+#[test]
+fn harmless_differences() {
+    on_each_host("harmless_differences", |host| {
+        for (state, speaks) in [
+            (State::OldHealth, Speaks::Https(Chain::Valid)),
+            (State::Healthy, Speaks::Https12(Chain::Valid)),
+            (State::Healthy, Speaks::Https(Chain::WrongOrder)),
+            (State::Healthy, Speaks::Http),
+        ] {
+            let lab = Lab::well(
+                host,
+                Setup {
+                    speaks,
+                    state,
+                    ..Setup::default()
+                },
+            );
+            lab.wait_for_probes(2);
+            let said = lab.webhook.deliveries();
+            assert!(said.is_empty(), "{state:?} {speaks:?}: {said:#?}");
+        }
+    });
+}
+
+// ------------------------------------------------------------ thresholds
+
+/// Where two failures are asked for, one never alerts, however often it comes.
+#[test]
+fn a_single_failure_never_alerts() {
+    on_each_host("a_single_failure_never_alerts", |host| {
+        let lab = Lab::well(host, Setup::default());
+        for (check, path) in [("health", "/health"), ("derp", "/derp"), ("key", "/key")] {
+            for _ in 0..2 {
+                let before = lab.headscale.requests(path);
+                lab.headscale.except(path, State::Proxy(502), 1);
+                wait::until(&format!("{check} to fail once"), || {
+                    (lab.headscale.requests(path) > before).then_some(())
+                });
+                lab.wait_for_probes(2);
+            }
+        }
+        assert!(
+            lab.webhook.deliveries().is_empty(),
+            "{:#?}",
+            lab.webhook.deliveries()
+        );
+    });
+}
+
+/// The second failure alerts: at two exactly, and once.
+#[test]
+fn the_second_failure_alerts() {
+    on_each_host("the_second_failure_alerts", |host| {
+        let lab = Lab::well(host, Setup::default());
+        lab.headscale.except("/health", State::DatabaseDown, 2);
+        let told = lab.webhook.wait_for(2);
+        expect("alert.triggered", &told[..1], &[alert("health", "status")]);
+        expect("alert.resolved", &told[1..], &[alert("health", "status")]);
+        lab.wait_for_probes(2);
+        assert_eq!(lab.webhook.messages().len(), 2);
+    });
+}
+
+/// A setup whose Headscale is in that state before the application starts.
+fn starting(in_state: State) -> Setup {
+    Setup {
+        state: in_state,
+        ..Setup::default()
+    }
+}

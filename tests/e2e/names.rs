@@ -1,0 +1,138 @@
+//! Names and addresses: DNS that fails, lies or makes work, and IPv6.
+
+#![allow(clippy::unwrap_used)]
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
+
+use watchbell_lab::chain::NAME;
+use watchbell_lab::dns::{Answer, Decoy};
+use watchbell_lab::manifest::{CHECKS, Changes, ROOMY};
+use watchbell_lab::scenario::{Lab, Setup, alert, everything, expect, on_each_host};
+use watchbell_lab::server::Gate;
+use watchbell_lab::skip::skip;
+
+/// The sockets' resolver fails in each of its ways; the HTTP checks go by the address.
+#[test]
+fn dns_failure() {
+    for (answer, reason) in [
+        (Answer::NxDomain, "nxdomain"),
+        (Answer::NoData, "no-address"),
+        (Answer::ServFail, "servfail"),
+        (Answer::Silent, "no-answer"),
+    ] {
+        let alerts = [
+            alert("port", "dns").because(reason),
+            alert("certificate", "dns").because(reason),
+        ];
+        on_each_host("dns_failure", |host| {
+            let mut lab = Lab::well(host, named());
+            let healthy = Answer::Addresses(vec![lab.headscale.addr().ip()]);
+            lab.outage(
+                &alerts,
+                |lab| lab.dns.answer(answer.clone()),
+                |lab| lab.dns.answer(healthy),
+            );
+        });
+    }
+}
+
+/// A name that exists nowhere fails all five, from the first probe on.
+#[test]
+fn dns_failure_of_every_check() {
+    on_each_host("dns_failure_of_every_check", |host| {
+        let lab = Lab::open(
+            host,
+            Setup {
+                host: "hs.lab.invalid",
+                dns: Some(Answer::NxDomain),
+                changes: Changes {
+                    pace: ROOMY,
+                    ..Changes::default()
+                },
+                ..Setup::default()
+            },
+        );
+        let told = lab.webhook.wait_for(CHECKS.len());
+        expect("alert.triggered", &told, &everything("dns"));
+    });
+}
+
+/// An IPv6 address is an address, with its brackets and without.
+#[test]
+fn an_ipv6_address() {
+    let ip = IpAddr::V6(Ipv6Addr::LOCALHOST);
+    if TcpListener::bind((ip, 0)).is_err() {
+        return skip("an_ipv6_address", "this machine has no ::1");
+    }
+    on_each_host("an_ipv6_address", |host| {
+        for written in ["::1", "[::1]"] {
+            Lab::well(
+                host,
+                Setup {
+                    ip,
+                    host: written,
+                    ..Setup::default()
+                },
+            )
+            .outage(
+                &everything("connect-refused"),
+                |lab| lab.headscale.gate(Gate::Refused),
+                |lab| lab.headscale.gate(Gate::Open),
+            );
+        }
+    });
+}
+
+/// An honest resolver behind a liar, and answers that need work, are answers.
+#[test]
+fn names_resolve_against_resistance() {
+    let ip = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
+    on_each_host("names_resolve_against_resistance", |host| {
+        let mut lab = Lab::well(host, named());
+        let honest = Answer::Addresses(ip.clone());
+        for (answer, decoy) in [
+            (honest.clone(), Some(Decoy::WrongId)),
+            (honest.clone(), Some(Decoy::WrongQuestion)),
+            (honest.clone(), Some(Decoy::WrongOwner)),
+            (honest.clone(), Some(Decoy::OtherPort)),
+            (Answer::Truncated(ip.clone()), None),
+            (Answer::Aliases(4, ip.clone()), None),
+        ] {
+            lab.dns.answer(answer.clone());
+            lab.dns.decoy(decoy);
+            lab.wait_for_probes(2);
+            lab.wait_for_status("up");
+            let said = lab.webhook.deliveries();
+            assert!(said.is_empty(), "{answer:?} {decoy:?}: {said:#?}");
+        }
+    });
+}
+
+#[test]
+fn names_that_lead_nowhere() {
+    let alerts = [alert("port", "dns"), alert("certificate", "dns")];
+    on_each_host("names_that_lead_nowhere", |host| {
+        for answer in [Answer::AliasLoop, Answer::CompressionLoop, Answer::Garbage] {
+            let mut lab = Lab::well(host, named());
+            let healthy = Answer::Addresses(vec![lab.headscale.addr().ip()]);
+            lab.outage(
+                &alerts,
+                |lab| lab.dns.answer(answer.clone()),
+                |lab| lab.dns.answer(healthy),
+            );
+        }
+    });
+}
+
+/// A name that only the lab's DNS knows, for the socket checks.
+fn named() -> Setup {
+    Setup {
+        host: NAME,
+        changes: Changes {
+            pace: ROOMY,
+            http_host: Some("127.0.0.1"),
+            ..Changes::default()
+        },
+        ..Setup::default()
+    }
+}

@@ -1,0 +1,128 @@
+//! The repository's `spin.toml`, hurried: the same components, permissions and
+//! expectations, firing every second instead of every twenty.
+
+use std::path::Path;
+
+use toml_edit::{DocumentMut, Item, value};
+
+use crate::wasm::{GUESTS_DIR, REPOSITORY};
+
+/// The ids of the checks, in the manifest's order.
+pub const CHECKS: [&str; 5] = ["health", "derp", "key", "port", "certificate"];
+
+/// How fast a check runs in the lab.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    pub interval: &'static str,
+    pub retry_interval: &'static str,
+    pub firing_interval: &'static str,
+    pub timeout: &'static str,
+}
+
+/// Two failures within two seconds.
+pub const QUICK: Pace = Pace {
+    interval: "1s",
+    retry_interval: "1s",
+    firing_interval: "1s",
+    timeout: "900ms",
+};
+
+/// Where the timeout must hold several steps (a second resolver, a slow host's name lookup).
+pub const ROOMY: Pace = Pace {
+    interval: "4s",
+    retry_interval: "4s",
+    firing_interval: "1s",
+    timeout: "3s",
+};
+
+const EVERY_SECOND: &str = "* * * * * *";
+/// Never, as far as a test is concerned: once a year.
+pub const NEVER: &str = "0 0 0 1 1 *";
+
+/// What differs from the shipped manifest.
+#[derive(Clone, Debug)]
+pub struct Changes {
+    pub pace: Pace,
+    /// (component, variable, value).
+    pub variables: Vec<(&'static str, &'static str, String)>,
+    /// Where the HTTP checks go instead of `headscale_host`: their host resolves names
+    /// as the system does, which the lab's DNS server cannot play.
+    pub http_host: Option<&'static str>,
+    /// Switches the alert component's own trigger off.
+    pub no_sweep: bool,
+}
+
+impl Default for Changes {
+    fn default() -> Self {
+        Self {
+            pace: QUICK,
+            variables: Vec::new(),
+            http_host: None,
+            no_sweep: false,
+        }
+    }
+}
+
+/// Writes the derived manifest.
+pub fn write(to: &Path, changes: &Changes) {
+    let shipped = REPOSITORY.join("spin.toml");
+    let text = std::fs::read_to_string(&shipped).unwrap();
+    let mut manifest: DocumentMut = text.parse().unwrap();
+    hurry(&mut manifest, changes.no_sweep);
+    let Item::Table(components) = &mut manifest["component"] else {
+        panic!("reading {shipped:?}: no [component] tables");
+    };
+    for (id, component) in components.iter_mut() {
+        let id = id.get().to_owned();
+        let source = component["source"].as_str().unwrap();
+        let file = Path::new(source).file_name().unwrap();
+        component["source"] = value(GUESTS_DIR.join(file).to_str().unwrap());
+        // Built already, and a build's working directory would not be this one.
+        component.as_table_mut().unwrap().remove("build");
+        let variables = &mut component["variables"];
+        if CHECKS.contains(&id.as_str()) {
+            variables["interval"] = value(changes.pace.interval);
+            variables["retry_interval"] = value(changes.pace.retry_interval);
+            variables["firing_interval"] = value(changes.pace.firing_interval);
+            variables["timeout"] = value(changes.pace.timeout);
+        } else {
+            variables["webhook_timeout"] = value("1s");
+            variables["webhook_retry_interval"] = value("1s");
+        }
+        if let (Some(host), Some(_)) = (changes.http_host, variables.get("url")) {
+            go_to(component, host);
+        }
+        let variables = &mut component["variables"];
+        for (_, key, text) in changes.variables.iter().filter(|(c, ..)| *c == id) {
+            variables[*key] = value(text);
+        }
+    }
+    std::fs::write(to, manifest.to_string()).unwrap();
+}
+
+/// Replaces the host in the URL and in the permissions.
+fn go_to(component: &mut Item, host: &str) {
+    const TEMPLATE: &str = "{{ headscale_host }}";
+    let url = &mut component["variables"]["url"];
+    *url = value(url.as_str().unwrap().replace(TEMPLATE, host));
+    let permissions = component["allowed_outbound_hosts"].as_array_mut().unwrap();
+    for permission in permissions.iter_mut() {
+        let text = permission.as_str().unwrap().replace(TEMPLATE, host);
+        *permission = text.into();
+    }
+}
+
+fn hurry(manifest: &mut DocumentMut, no_sweep: bool) {
+    let triggers = manifest["trigger"]["cron"]
+        .as_array_of_tables_mut()
+        .unwrap();
+    for trigger in triggers.iter_mut() {
+        let sweep = trigger["component"].as_str() == Some("alert");
+        let expression = if sweep && no_sweep {
+            NEVER
+        } else {
+            EVERY_SECOND
+        };
+        trigger["cron_expression"] = value(expression);
+    }
+}

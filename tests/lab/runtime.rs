@@ -1,0 +1,303 @@
+//! The application, run as an operator runs it: `watchbell up` or `spin up`, with
+//! variables on the command line and a runtime config file.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::chain::AUTHORITY;
+use crate::leash::Leash;
+use crate::manifest::{self, Changes};
+use crate::port::Port;
+use crate::state::State;
+use crate::wasm::{COMPILED_DIR, SPIN, WATCHBELL};
+use crate::{skip, wait, wire};
+
+/// Bears the right to run checks over HTTP.
+pub const CHECK_TOKEN: &str = "the-lab-may";
+/// SIGTERM lets what runs finish; nothing in the lab runs longer than this.
+const STOP_PATIENCE: Duration = Duration::from_secs(20);
+/// Of a failed run's log, this much is shown.
+const LOG_BYTES_SHOWN: usize = 8_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// `watchbell up`.
+    Embedded,
+    /// `spin up` with the cron plugin.
+    Spin,
+}
+
+/// Fifty scenarios need not say the same.
+static SPIN_SKIPPED: AtomicBool = AtomicBool::new(false);
+
+/// The hosts to run `test` on: the embedded one always, Spin where it is installed.
+/// `WATCHBELL_RUNTIME=embedded` or `spin` asks for one alone.
+pub fn hosts(test: &str) -> Vec<Host> {
+    let wanted = std::env::var("WATCHBELL_RUNTIME").unwrap_or_default();
+    let mut hosts = Vec::new();
+    if wanted != "spin" {
+        hosts.push(Host::Embedded);
+    }
+    if wanted != "embedded" {
+        match &*SPIN {
+            Some(_) => hosts.push(Host::Spin),
+            None => skip::skip_once(
+                &SPIN_SKIPPED,
+                test,
+                "on Spin (and every scenario after it): no spin on PATH, WATCHBELL_SPIN not set",
+            ),
+        }
+    }
+    hosts
+}
+
+/// What to run.
+#[derive(Clone, Debug, Default)]
+pub struct AppSpec {
+    pub changes: Changes,
+    /// Application variables.
+    pub variables: Vec<(&'static str, String)>,
+}
+
+pub struct Runtime {
+    pub host: Host,
+    child: Option<(Child, Leash)>,
+    listen: Port,
+    dir: TempDir,
+    spec: AppSpec,
+}
+
+impl Runtime {
+    pub fn start(host: Host, spec: AppSpec) -> Self {
+        let dir = tempfile::Builder::new()
+            .prefix("watchbell-lab-")
+            .tempdir()
+            .unwrap();
+        let mut runtime = Self {
+            host,
+            child: None,
+            listen: Port::reserve(),
+            dir,
+            spec,
+        };
+        write_files(runtime.dir.path(), &runtime.spec.changes);
+        runtime.run();
+        runtime
+    }
+
+    /// Starts it again, on the state that it left.
+    pub fn run(&mut self) {
+        assert!(self.child.is_none(), "starting the runtime: it runs");
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_file())
+            .unwrap();
+        let mut command = command(self.host);
+        command
+            .args(["up", "-f"])
+            .arg(self.dir.path().join("spin.toml"))
+            .arg("--runtime-config-file")
+            .arg(self.dir.path().join("runtime.toml"))
+            .arg("--state-dir")
+            .arg(self.state_dir())
+            .args(["--listen", &self.listen.addr.to_string()])
+            .args(self.variables())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            // Spin starts a process per trigger type: the group reaches them all.
+            .process_group(0);
+        let child = command.spawn().unwrap();
+        let leash = Leash::hold(&child);
+        self.child = Some((child, leash));
+    }
+
+    /// Rewrites the manifest: what the next [`run`](Self::run) starts.
+    pub fn change(&mut self, changes: Changes) {
+        manifest::write(&self.dir.path().join("spin.toml"), &changes);
+        self.spec.changes = changes;
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub fn stop(&mut self) {
+        self.end(Signal::TERM);
+    }
+
+    /// SIGKILL: nothing gets to finish.
+    pub fn kill(&mut self) {
+        self.end(Signal::KILL);
+    }
+
+    /// The application's own HTTP trigger.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.listen.addr)
+    }
+
+    /// Runs a check through its HTTP entry. The status and the JSON answer.
+    pub fn run_check(&self, check: &str, token: Option<&str>) -> (u16, Value) {
+        let bearer = token.map(|t| format!("Bearer {t}"));
+        let headers: Vec<_> = bearer
+            .iter()
+            .map(|b| ("Authorization", b.as_str()))
+            .collect();
+        let path = format!("/run/{check}");
+        let response = wait::until("the HTTP trigger", || {
+            wire::send(self.listen.addr, "POST", &path, &headers).ok()
+        });
+        let json = serde_json::from_slice(&response.body).unwrap_or(Value::Null);
+        (response.status, json)
+    }
+
+    pub fn state(&self) -> State {
+        State {
+            file: self.state_dir().join("sqlite_key_value.db"),
+        }
+    }
+
+    /// Everything that the runtime and the components said.
+    pub fn log(&self) -> String {
+        let mut text = std::fs::read_to_string(self.log_file()).unwrap_or_default();
+        let logs = self.state_dir().join("logs");
+        for entry in std::fs::read_dir(logs).into_iter().flatten().flatten() {
+            let said = std::fs::read_to_string(entry.path()).unwrap_or_default();
+            let _ = write!(text, "\n--- {:?}\n{said}", entry.file_name());
+        }
+        text
+    }
+
+    /// Whether it has ended by itself.
+    pub fn ended(&mut self) -> bool {
+        let Some((child, _)) = &mut self.child else {
+            return true;
+        };
+        child.try_wait().unwrap().is_some()
+    }
+
+    fn end(&mut self, signal: Signal) {
+        let Some((mut child, _leash)) = self.child.take() else {
+            return;
+        };
+        signal_group(&child, signal);
+        if wait::within(STOP_PATIENCE, || child.try_wait().unwrap()).is_none() {
+            signal_group(&child, Signal::KILL);
+            child.wait().unwrap();
+            panic!(
+                "ending the runtime: still there {STOP_PATIENCE:?} after {signal:?}\n{}",
+                self.log()
+            );
+        }
+        // What `spin up` started and did not outlive it.
+        signal_group(&child, Signal::KILL);
+    }
+
+    fn state_dir(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.dir.path().join("runtime.log")
+    }
+
+    fn variables(&self) -> Vec<String> {
+        let mut variables = vec![
+            ("check_token", CHECK_TOKEN.to_owned()),
+            (
+                "ca_certificates",
+                format!("@{}", self.dir.path().join("ca.pem").display()),
+            ),
+        ];
+        let given = self
+            .spec
+            .variables
+            .iter()
+            .any(|(name, _)| *name == "alert_url");
+        if self.host == Host::Spin && !given {
+            // `watchbell up` fills it in, which is then tested too.
+            variables.push(("alert_url", self.url()));
+        }
+        variables.extend(self.spec.variables.iter().cloned());
+        variables
+            .into_iter()
+            .flat_map(|(name, value)| ["--variable".to_owned(), format!("{name}={value}")])
+            .collect()
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if let Some((mut child, _leash)) = self.child.take() {
+            signal_group(&child, Signal::KILL);
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            let log = self.log();
+            let from = log.len().saturating_sub(LOG_BYTES_SHOWN);
+            let from = (from..log.len()).find(|i| log.is_char_boundary(*i));
+            eprintln!("the runtime's log, its end:\n{}", &log[from.unwrap_or(0)..]);
+        }
+    }
+}
+
+fn write_files(dir: &Path, changes: &Changes) {
+    manifest::write(&dir.join("spin.toml"), changes);
+    std::fs::write(dir.join("ca.pem"), AUTHORITY.root_pem()).unwrap();
+    std::fs::create_dir(dir.join("state")).unwrap();
+    symlink(&*COMPILED_DIR, dir.join("state/compiled")).unwrap();
+    std::fs::write(dir.join("runtime.toml"), runtime_config(dir)).unwrap();
+}
+
+/// As `runtime-config/local.toml`, with the lab's authority for the HTTP checks.
+fn runtime_config(dir: &Path) -> String {
+    let ca = dir.join("ca.pem");
+    let store = dir.join("state/sqlite_key_value.db");
+    format!(
+        r#"
+[key_value_store.default]
+type = "spin"
+path = {store:?}
+
+[outbound_http]
+connection_pooling = false
+
+[[client_tls]]
+component_ids = ["health", "derp", "key"]
+hosts = ["127.0.0.1", "[::1]", "localhost", "hs.lab.test"]
+ca_roots_file = {ca:?}
+ca_use_webpki_roots = true
+"#
+    )
+}
+
+fn command(host: Host) -> Command {
+    let mut command = match host {
+        Host::Embedded => Command::new(&*WATCHBELL),
+        Host::Spin => Command::new(SPIN.as_ref().unwrap()),
+    };
+    // That a name does not exist must be known within a check's timeout.
+    command.env("RES_OPTIONS", "timeout:1 attempts:1");
+    command
+}
+
+fn signal_group(child: &Child, signal: Signal) {
+    let pid = i32::try_from(child.id())
+        .ok()
+        .and_then(Pid::from_raw)
+        .unwrap();
+    if let Err(e) = kill_process_group(pid, signal) {
+        let gone =
+            io::Error::from(e).raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error());
+        assert!(gone, "signalling the runtime: {e}");
+    }
+}

@@ -1,0 +1,282 @@
+//! Everything together: start well, break one thing, read the alerts, mend it, read
+//! that it is over, and see that nothing else was said.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use crate::chain::Chain;
+use crate::dns::{Answer, Dns};
+use crate::headscale::{Headscale, Speaks, State};
+use crate::manifest::{CHECKS, Changes};
+use crate::runtime::{AppSpec, Host, Runtime, hosts};
+use crate::wait;
+use crate::webhook::{Delivery, Webhook};
+
+/// After a change, so many probes of every check must bring nothing more.
+const SILENCE_PROBES: usize = 2;
+
+/// What a check's alert must say. A reason of `None` is not looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Alert {
+    pub check: &'static str,
+    pub kind: &'static str,
+    pub reason: Option<&'static str>,
+}
+
+/// An alert of that check and kind.
+pub const fn alert(check: &'static str, kind: &'static str) -> Alert {
+    Alert {
+        check,
+        kind,
+        reason: None,
+    }
+}
+
+/// Everything that a closed port takes down.
+pub const fn everything(kind: &'static str) -> [Alert; 5] {
+    [
+        alert("health", kind),
+        alert("derp", kind),
+        alert("key", kind),
+        alert("port", kind),
+        alert("certificate", kind),
+    ]
+}
+
+/// What the three HTTP checks see.
+pub const fn over_http(kind: &'static str) -> [Alert; 3] {
+    [
+        alert("health", kind),
+        alert("derp", kind),
+        alert("key", kind),
+    ]
+}
+
+impl Alert {
+    pub const fn because(mut self, reason: &'static str) -> Self {
+        self.reason = Some(reason);
+        self
+    }
+}
+
+/// How the lab is before anything breaks.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub speaks: Speaks,
+    pub state: State,
+    /// What DNS answers; the stand-in's address unless given.
+    pub dns: Option<Answer>,
+    /// Where the stand-in listens.
+    pub ip: IpAddr,
+    /// `headscale_host`.
+    pub host: &'static str,
+    pub changes: Changes,
+    pub variables: Vec<(&'static str, String)>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            speaks: Speaks::Https(Chain::Valid),
+            state: State::Healthy,
+            dns: None,
+            ip: Ipv4Addr::LOCALHOST.into(),
+            host: "127.0.0.1",
+            changes: Changes::default(),
+            variables: Vec::new(),
+        }
+    }
+}
+
+pub struct Lab {
+    // First, so that it ends before what it talks to.
+    pub runtime: Runtime,
+    pub headscale: Headscale,
+    pub dns: Dns,
+    pub webhook: Webhook,
+}
+
+/// Runs the scenario on every host that is here.
+pub fn on_each_host(test: &str, scenario: impl Fn(Host)) {
+    for host in hosts(test) {
+        scenario(host);
+    }
+}
+
+impl Lab {
+    /// Starts everything, without waiting.
+    pub fn open(host: Host, setup: Setup) -> Self {
+        let headscale = Headscale::start_on(setup.ip, setup.speaks);
+        headscale.state(setup.state);
+        let true_answer = Answer::Addresses(vec![headscale.addr().ip()]);
+        let dns = Dns::start(setup.dns.unwrap_or(true_answer));
+        let webhook = Webhook::start();
+        let scheme = if setup.speaks == Speaks::Http {
+            "http"
+        } else {
+            "https"
+        };
+        let mut variables = vec![
+            ("headscale_scheme", scheme.to_owned()),
+            ("headscale_host", setup.host.to_owned()),
+            ("headscale_port", headscale.addr().port().to_string()),
+            ("dns_resolver", dns.addr().to_string()),
+            ("webhook_url", webhook.url()),
+            ("webhook_secret", Webhook::secret()),
+        ];
+        // A later --variable of the same name would be a mistake to some hosts.
+        variables.retain(|(name, _)| !setup.variables.iter().any(|(n, _)| n == name));
+        variables.extend(setup.variables);
+        let changes = setup.changes;
+        let runtime = Runtime::start(host, AppSpec { changes, variables });
+        Self {
+            runtime,
+            headscale,
+            dns,
+            webhook,
+        }
+    }
+
+    /// Starts everything, and waits until every check has been seen well.
+    pub fn well(host: Host, setup: Setup) -> Self {
+        let mut lab = Self::open(host, setup);
+        lab.wait_for_status("up");
+        assert!(
+            lab.webhook.deliveries().is_empty(),
+            "an application that starts well says nothing: {:#?}",
+            lab.webhook.deliveries()
+        );
+        lab
+    }
+
+    /// Waits until the last probe of every check says so.
+    pub fn wait_for_status(&mut self, status: &str) {
+        for check in CHECKS {
+            self.wait_for_status_of(check, status);
+        }
+    }
+
+    pub fn wait_for_status_of(&mut self, check: &str, status: &str) {
+        let state = self.runtime.state();
+        let seen = wait::within(wait::PATIENCE, || {
+            assert!(!self.runtime.ended(), "the runtime has ended by itself");
+            let (_, found) = state.last(check)?;
+            (found == status).then_some(())
+        });
+        assert!(
+            seen.is_some(),
+            "waiting for {check} to be {status}: its record says {:#}",
+            state.monitor(check).unwrap_or_default()
+        );
+    }
+
+    /// Waits until every check has begun so many more probes: whatever they had to
+    /// say about the present state is then said.
+    pub fn wait_for_probes(&self, more: usize) {
+        let state = self.runtime.state();
+        let at = |check| state.last(check).map(|(at, _)| at);
+        let mut seen = CHECKS.map(|check| (check, at(check), 0));
+        wait::until(&format!("{more} more probes of every check"), || {
+            for (check, before, probes) in &mut seen {
+                let now = at(check);
+                if now != *before {
+                    (*before, *probes) = (now, *probes + 1);
+                }
+            }
+            seen.iter()
+                .all(|(.., probes)| *probes >= more)
+                .then_some(())
+        });
+    }
+
+    /// One outage from end to end.
+    ///
+    /// `breaks` takes effect while everything is well; then exactly `alerts` are
+    /// told, and after `mends` exactly their ends.
+    pub fn outage(
+        &mut self,
+        alerts: &[Alert],
+        breaks: impl FnOnce(&mut Self),
+        mends: impl FnOnce(&mut Self),
+    ) {
+        let before = self.webhook.messages().len();
+        breaks(self);
+        self.webhook.wait_for(before + alerts.len());
+        self.wait_for_probes(SILENCE_PROBES);
+        let told = self.webhook.messages().split_off(before);
+        expect("alert.triggered", &told, alerts);
+        mends(self);
+        self.webhook.wait_for(before + 2 * alerts.len());
+        self.wait_for_probes(SILENCE_PROBES);
+        let all = self.webhook.messages().split_off(before);
+        let over = &all[alerts.len()..];
+        expect("alert.resolved", over, alerts);
+        for end in over {
+            same_outage(&told, end);
+        }
+        self.nothing_twice();
+    }
+
+    /// Where one process does everything and the receiver answers, nothing repeats.
+    /// (On Spin rings and sweeps may overlap; repetitions then bear the same id.)
+    pub fn nothing_twice(&self) {
+        if self.runtime.host == Host::Embedded {
+            let deliveries = self.webhook.deliveries();
+            let messages = self.webhook.messages();
+            assert_eq!(deliveries.len(), messages.len(), "{deliveries:#?}");
+        }
+    }
+}
+
+/// Exactly these alerts, in any order.
+pub fn expect(kind: &str, told: &[Delivery], alerts: &[Alert]) {
+    assert_eq!(told.len(), alerts.len(), "want {alerts:#?}, got {told:#?}");
+    for alert in alerts {
+        let found: Vec<_> = told
+            .iter()
+            .filter(|d| d.check("check") == alert.check)
+            .collect();
+        let [one] = found[..] else {
+            panic!("want one {kind} of {:?}, got {told:#?}", alert.check);
+        };
+        assert_eq!(one.kind, kind, "{one:#?}");
+        // An end tells the outage's last failure, and what mends may disturb the probe
+        // that runs at that moment: its kind is not part of the rule.
+        if kind == "alert.triggered" {
+            assert_eq!(one.check("kind"), alert.kind, "{one:#?}");
+            if let Some(reason) = alert.reason {
+                assert_eq!(one.check("reason"), reason, "{one:#?}");
+            }
+        }
+        for field in ["label", "detail", "target"] {
+            assert!(!one.check(field).is_empty(), "want a {field}: {one:#?}");
+        }
+        assert!(one.data("action").is_string(), "want an action: {one:#?}");
+    }
+}
+
+/// The end tells of the outage that was told, and how long it was.
+fn same_outage(told: &[Delivery], end: &Delivery) {
+    let start = told
+        .iter()
+        .find(|d| d.check("check") == end.check("check"))
+        .unwrap();
+    assert_eq!(
+        start.data("failing_since"),
+        end.data("failing_since"),
+        "{end:#?}"
+    );
+    assert_ne!(start.id, end.id, "an id stands for one message");
+    let seconds = |d: &Delivery| d.data("duration_s").as_u64().unwrap();
+    assert!(
+        seconds(end) >= seconds(start),
+        "an outage does not shrink: {end:#?}"
+    );
+    let between = end.at.duration_since(start.at);
+    let lasted = Duration::from_secs(seconds(end));
+    let slack = Duration::from_secs(2);
+    assert!(
+        lasted + slack >= between,
+        "the outage lasted at least {between:?} between its messages: {end:#?}"
+    );
+}

@@ -1,0 +1,83 @@
+//! The programs under test: the shipped wasm files and the `watchbell` binary,
+//! built once per test process as everybody builds them.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+const GUESTS: [&str; 4] = ["http-check", "tcp-check", "certificate-check", "alert"];
+
+/// The repository's top directory.
+pub static REPOSITORY: LazyLock<PathBuf> = LazyLock::new(|| {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().unwrap().to_owned()
+});
+
+/// Where the guests' wasm files lie. `WATCHBELL_GUESTS` names a directory of built
+/// ones; without it they are built, each on its own: built together, cargo would
+/// unify their features and the files would not be those that are shipped.
+pub static GUESTS_DIR: LazyLock<PathBuf> = LazyLock::new(|| {
+    if let Some(dir) = std::env::var_os("WATCHBELL_GUESTS") {
+        return std::path::absolute(dir).unwrap();
+    }
+    for guest in GUESTS {
+        cargo(&[
+            "--profile",
+            "guest",
+            "--target",
+            "wasm32-wasip2",
+            "-p",
+            guest,
+        ]);
+    }
+    target_dir().join("wasm32-wasip2/guest")
+});
+
+/// The embedded runtime and CLI. `WATCHBELL_BIN` names a built one.
+pub static WATCHBELL: LazyLock<PathBuf> = LazyLock::new(|| {
+    if let Some(bin) = std::env::var_os("WATCHBELL_BIN") {
+        return std::path::absolute(bin).unwrap();
+    }
+    cargo(&["-p", "watchbell"]);
+    target_dir().join("debug/watchbell")
+});
+
+/// The other runtime, where it is installed: `WATCHBELL_SPIN`, or `spin` on PATH.
+pub static SPIN: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
+    if let Some(bin) = std::env::var_os("WATCHBELL_SPIN") {
+        return Some(bin.into());
+    }
+    crate::skip::program(&["spin"])
+});
+
+/// Compiled modules, shared by every runtime of the lab: compiling takes seconds, and a
+/// scenario starts with an empty state directory.
+pub static COMPILED_DIR: LazyLock<PathBuf> = LazyLock::new(|| {
+    let dir = target_dir().join("lab-compiled");
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&dir)
+        .unwrap();
+    dir
+});
+
+fn target_dir() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(dir) => REPOSITORY.join(dir),
+        None => REPOSITORY.join("target"),
+    }
+}
+
+fn cargo(args: &[&str]) {
+    let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
+    let status = Command::new(cargo)
+        .arg("build")
+        .arg("--quiet")
+        .args(args)
+        .current_dir(&*REPOSITORY)
+        .status()
+        .unwrap();
+    assert!(status.success(), "building {args:?}: {status}");
+}
