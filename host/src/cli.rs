@@ -131,6 +131,17 @@ pub fn main() -> ExitCode {
     })
 }
 
+/// `name=::1` as `name=[::1]`: the one way to write an address that URLs and
+/// permissions read too. Spin takes what it is given, and then denies it.
+fn bracketed(given: &str) -> String {
+    match given.split_once('=') {
+        Some((name, value)) if value.parse::<std::net::Ipv6Addr>().is_ok() => {
+            format!("{name}=[{value}]")
+        }
+        _ => given.to_owned(),
+    }
+}
+
 impl AppArgs {
     pub fn load_options(&self, fill: BTreeMap<String, String>) -> anyhow::Result<LoadOptions> {
         let cwd = std::env::current_dir().context("finding the current directory")?;
@@ -142,7 +153,11 @@ impl AppArgs {
                 from
             },
             runtime_config_file: self.runtime_config_file.clone(),
-            variables: self.variables.clone(),
+            variables: self
+                .variables
+                .iter()
+                .map(|given| bracketed(given))
+                .collect(),
             state_dir: self.state_dir.clone(),
             cwd,
             // A name or value that is not text can be no variable of ours.
