@@ -39,7 +39,12 @@ pub fn main(args: &CheckArgs) -> ExitCode {
         }
         Err(error) => {
             // A plugin's first line is what its scheduler shows: on standard output, too.
-            println!("{}", nagios::not_run(&args.id, &format!("{error:#}")));
+            let why = format!("{error:#}");
+            if args.json {
+                println!("{}", serde_json::json!({ "check": args.id, "error": why }));
+            } else {
+                println!("{}", nagios::not_run(&args.id, &why));
+            }
             ExitCode::from(nagios::EXIT_UNKNOWN)
         }
     }

@@ -13,8 +13,8 @@ use crate::engine::Running;
 use crate::event;
 use crate::say;
 
-/// The longest sleep: a clock that is set meanwhile is noticed after it.
-const SLEEP_MAX: Duration = Duration::from_secs(1);
+/// The longest sleep: a clock that was set, or a machine that slept, is noticed after it.
+const SLEEP_MAX: Duration = Duration::from_secs(5);
 
 /// One `[[trigger.cron]]`.
 pub struct Trigger {
@@ -39,7 +39,7 @@ pub async fn run(triggers: Vec<Trigger>, running: Running, mut stop: watch::Rece
         };
         let wait = Duration::from_secs(next_unix_s).saturating_sub(now);
         tokio::select! {
-            () = tokio::time::sleep(wait.min(SLEEP_MAX.max(wait / 2))) => {}
+            () = tokio::time::sleep(wait.min(SLEEP_MAX)) => {}
             _ = stop.wait_for(|stopped| *stopped) => return,
         }
     }

@@ -29,8 +29,8 @@ pub const EVENT_DURATION_MAX: Duration = Duration::from_secs(60);
 const COMPUTING_TICK: Duration = Duration::from_millis(5);
 /// How soon a guest that computes is noticed while events run; most of them only wait.
 const RUNNING_TICK: Duration = Duration::from_millis(100);
-/// The same while nothing runs. One wake-up a second is all that an idle process costs.
-const IDLE_TICK: Duration = Duration::from_secs(1);
+/// The same while nothing runs. Each tick wakes a thread, and an idle process should sleep.
+const IDLE_TICK: Duration = Duration::from_secs(2);
 
 /// A guest was interrupted since the last tick: it computes, and others may be waiting.
 static COMPUTING: AtomicBool = AtomicBool::new(false);

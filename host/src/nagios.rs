@@ -29,6 +29,8 @@ pub enum Status {
     Up,
     Degraded,
     Failed,
+    /// The check says that the fault is its own: it knows nothing about the target.
+    NotRun,
 }
 
 impl Outcome {
@@ -38,6 +40,7 @@ impl Outcome {
         let status = match text("status") {
             Some("up") => Status::Up,
             Some("degraded") => Status::Degraded,
+            Some("failed") if text("kind") == Some("internal") => Status::NotRun,
             Some("failed") => Status::Failed,
             _ => match text("error").or(text("detail")) {
                 Some(said) => bail!("{said}"),
@@ -65,6 +68,7 @@ pub fn exit_code(outcome: &Outcome) -> u8 {
         Status::Up => EXIT_OK,
         Status::Degraded => EXIT_WARNING,
         Status::Failed => EXIT_CRITICAL,
+        Status::NotRun => EXIT_UNKNOWN,
     }
 }
 
@@ -74,6 +78,7 @@ pub fn line(check: &str, outcome: &Outcome) -> String {
         Status::Up => "OK",
         Status::Degraded => "WARNING",
         Status::Failed => "CRITICAL",
+        Status::NotRun => "UNKNOWN",
     };
     let max = outcome
         .timeout

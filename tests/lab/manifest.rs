@@ -29,10 +29,10 @@ pub const QUICK: Pace = Pace {
 
 /// Where the timeout must hold several steps (a second resolver, a slow host's name lookup).
 pub const ROOMY: Pace = Pace {
-    interval: "4s",
-    retry_interval: "4s",
+    interval: "2s",
+    retry_interval: "2s",
     firing_interval: "1s",
-    timeout: "3s",
+    timeout: "1500ms",
 };
 
 const EVERY_SECOND: &str = "* * * * * *";

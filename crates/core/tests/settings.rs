@@ -192,6 +192,7 @@ fn a_name_needs_a_resolver_and_an_address_does_not() {
         ["dns_resolver"]
     );
     assert!(tcp(&[("host", "hs.example.com"), ("dns_resolver", "9.9.9.9")]).is_ok());
+    assert!(tcp(&[("host", "localhost")]).is_ok());
     assert_eq!(keys(&tcp(&[("family", "both")]).unwrap_err()), ["family"]);
     assert_eq!(keys(&tcp(&[("family", "ipv6")]).unwrap_err()), ["family"]);
 }

@@ -53,7 +53,7 @@ impl From<Box<Unconnected>> for Outcome {
 
 /// Connects as `family` asks. With [`Family::Both`] each family must answer; the
 /// stream is then that of IPv6. The outcome of a failure names every address, and its
-/// kind is the most telling one: see [`all_failed`].
+/// kind is the most telling one: refused, then silent, unreachable, denied.
 pub fn connect(
     addresses: &[IpAddr],
     port: u16,

@@ -41,7 +41,7 @@ pub fn resolve(
         Host::Ip(ip) => return Ok(vec![*ip]),
         Host::Name(name) => name,
     };
-    if name == "localhost" || name.ends_with(".localhost") {
+    if host.is_localhost() {
         return Ok(loopback(family));
     }
     let Ok(wire_name) = DomainName::vec_from_str(name) else {

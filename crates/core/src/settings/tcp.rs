@@ -23,6 +23,13 @@ pub enum Host {
     Name(String),
 }
 
+impl Host {
+    /// A name that every node answers itself (RFC 6761, section 6.3).
+    pub fn is_localhost(&self) -> bool {
+        matches!(self, Host::Name(n) if n == "localhost" || n.ends_with(".localhost"))
+    }
+}
+
 impl std::fmt::Display for Host {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -98,10 +105,8 @@ pub(super) fn read_target(r: &mut Reader<'_>) -> (Host, u16, Vec<Resolver>, Fami
             0
         });
     let resolvers = r.parsed("dns_resolver", Vec::new(), RESOLVER_WANT, parse_resolvers);
-    if resolvers.is_empty()
-        && matches!(&host, Host::Name(n) if !n.is_empty())
-        && r.text("dns_resolver").is_none()
-    {
+    let asks_dns = matches!(&host, Host::Name(n) if !n.is_empty() && !host.is_localhost());
+    if resolvers.is_empty() && asks_dns && r.text("dns_resolver").is_none() {
         r.mistake("dns_resolver", "nothing", RESOLVER_WANT);
     }
     let family = r.parsed(
