@@ -9,11 +9,11 @@ use crate::cli::EXIT_FAILED;
 use crate::key_value::{Backend, Mode, Overlay, Redis, Sqlite};
 use crate::{say, validate};
 
-/// The application, or what is wrong with it, told to the operator.
+/// The application, or what is wrong with it, told to the operator. What does not keep it
+/// from starting is left in `findings`.
 pub fn load(options: &LoadOptions) -> Result<App, ExitCode> {
     match App::load(options) {
         Ok(app) => {
-            validate::print(&app.findings);
             for component in app.components.values() {
                 // Between components, Spin's own router would be needed.
                 if component

@@ -18,7 +18,7 @@ use crate::component::{self, Program, Shared};
 use crate::engine::{self, Running};
 use crate::http_server::Server;
 use crate::key_value::{Backend, Mode};
-use crate::{build_step, compiled, cron, resolv, run, say};
+use crate::{build_step, compiled, cron, resolv, run, say, validate};
 
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3000);
 /// After a signal, what runs may go on for so long: most checks end within their 10 s.
@@ -39,6 +39,7 @@ pub fn main(args: &UpArgs) -> anyhow::Result<ExitCode> {
         Ok(app) => app,
         Err(code) => return Ok(code),
     };
+    validate::print(&app.findings);
     add_environment(&mut app, &args.env)?;
     let listener = if app.http.is_empty() {
         None

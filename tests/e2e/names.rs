@@ -67,7 +67,7 @@ fn an_ipv6_address() {
     on_each_host("an_ipv6_address", |host| {
         let setup = Setup {
             ip,
-            host: "[::1]",
+            host: if host == Host::Spin { "[::1]" } else { "::1" },
             ..Setup::default()
         };
         Lab::well(host, setup).outage(
