@@ -10,8 +10,6 @@ use crate::say;
 
 /// What the guests are compiled for.
 const RUST_TARGET: &str = "wasm32-wasip2";
-/// The end of a failed command's output that is shown: compilers say the reason last.
-const OUTPUT_LINES_MAX: usize = 200;
 
 /// Runs the build commands of components whose wasm file is missing, or of all with `every`.
 /// A command that several components share runs once.
@@ -59,11 +57,13 @@ fn step_of(component: &Component, command: &str, workdir: &Path) -> anyhow::Resu
         "Building component {} with `{command}`",
         component.id
     ));
-    let output = Command::new("/bin/sh")
+    // Its own words are the progress; standard output stays a plugin's.
+    let status = Command::new("/bin/sh")
         .args(["-c", command])
         .current_dir(workdir)
         .stdin(Stdio::null())
-        .output()
+        .stdout(std::io::stderr())
+        .status()
         .with_context(|| {
             format!(
                 "building component {:?} in {:?}",
@@ -71,21 +71,13 @@ fn step_of(component: &Component, command: &str, workdir: &Path) -> anyhow::Resu
                 workdir.display()
             )
         })?;
-    if output.status.success() {
-        return Ok(());
+    if !status.success() {
+        bail!(
+            "building component {:?}: `{command}` ended with {status}",
+            component.id
+        );
     }
-    for text in [&output.stdout, &output.stderr] {
-        let text = String::from_utf8_lossy(text);
-        let lines: Vec<&str> = text.lines().collect();
-        for line in &lines[lines.len().saturating_sub(OUTPUT_LINES_MAX)..] {
-            say::info(line);
-        }
-    }
-    bail!(
-        "building component {:?}: `{command}` ended with {}",
-        component.id,
-        output.status
-    );
+    Ok(())
 }
 
 /// Where rustup manages the toolchain, gives it the target; elsewhere the build itself says what is missing.

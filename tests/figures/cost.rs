@@ -20,8 +20,6 @@ const PERIOD_S: u64 = 10;
 const WINDOW: Duration = Duration::from_secs(30);
 const WARM_UP: Duration = Duration::from_secs(15);
 const BODY: &str = r#"{"status":"pass"}"#;
-/// `sysconf(_SC_CLK_TCK)` on Linux, everywhere.
-const TICKS_A_SECOND: f64 = 100.0;
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -97,13 +95,20 @@ fn measure(process: &Child, dir: &Path) -> Cost {
     }
 }
 
+/// On-CPU time of every thread, in seconds: the scheduler counts nanoseconds, where
+/// `stat` has ticks of 10 ms.
 fn cpu_s(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("/proc");
-    let after_name = stat.rsplit_once(')').expect("a name in brackets").1;
-    let fields: Vec<&str> = after_name.split_whitespace().collect();
-    // utime and stime are fields 14 and 15 of proc(5); the name was the second.
-    (fields[11].parse::<f64>().expect("utime") + fields[12].parse::<f64>().expect("stime"))
-        / TICKS_A_SECOND
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("/proc");
+    let on_cpu_ns = |task: std::io::Result<std::fs::DirEntry>| -> f64 {
+        let path = task.expect("a thread").path().join("schedstat");
+        // A thread that has just ended is gone; what it used is lost to us.
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        text.split(' ')
+            .next()
+            .and_then(|t| t.parse().ok())
+            .unwrap_or(0.0)
+    };
+    tasks.map(on_cpu_ns).sum::<f64>() / 1e9
 }
 
 /// Requests served so far: the server keeps the number in a file.

@@ -1,6 +1,6 @@
 //! One run: take over what is pending, send what is due, until nothing is left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -13,15 +13,15 @@ use watchbell_guest::outgoing::{Request, send};
 use watchbell_guest::store::{MONITOR_PREFIX, Records, ledger_key};
 use watchbell_guest::{Deadline, clock, log, variables};
 
-/// A run ends after this and leaves the rest to the next sweep: the clouds cut a
-/// request at 30 s.
-const RUN_MAX: Duration = Duration::from_secs(20);
+/// A run ends after this, its last attempt included, and leaves the rest to the next
+/// sweep: the clouds cut a request at 30 s.
+const RUN_MAX: Duration = Duration::from_secs(28);
 /// Of a webhook's answer nothing is used but its status.
 const ANSWER_BYTES_MAX: usize = 1024;
 
 /// Delivers everything that is due.
 pub fn run() -> Result<()> {
-    let settings = settings();
+    let settings = settings()?;
     let records = Records::open()?;
     let deadline = Deadline::after(RUN_MAX);
     // What is rung while this run holds the lease is found by looking again.
@@ -29,13 +29,15 @@ pub fn run() -> Result<()> {
     Ok(())
 }
 
-/// A mistake in the settings must not lose an alert: it is logged instead of sent.
-fn settings() -> Result<AlertSettings, ()> {
-    AlertSettings::read(&|key| variables::get(key)).map_err(|mistakes| {
+/// With a mistake in them nothing is sent and nothing is lost: alerts are logged, and
+/// wait. A provider that fails ends the run: the next one may read what this cannot.
+fn settings() -> Result<Result<AlertSettings, ()>> {
+    let settings = variables::reading(|get| AlertSettings::read(get))?;
+    Ok(settings.map_err(|mistakes| {
         for mistake in mistakes {
             log::line(&mistake.to_string());
         }
-    })
+    }))
 }
 
 /// One look at every monitor. True when something was delivered.
@@ -52,10 +54,14 @@ fn sweep(
         }
     }
     for key in records.keys(MONITOR_PREFIX)? {
-        // A record that cannot be read is the check's to report and to begin anew.
-        let Ok(Some(monitor)) = records.read::<Monitor>(&key) else {
-            continue;
+        let monitor: Option<Monitor> = match records.peek(&key) {
+            Ok(monitor) => monitor,
+            Err(e) => {
+                log::line(&format!("{e:#}"));
+                continue;
+            }
         };
+        let Some(monitor) = monitor else { continue };
         let (ledger, changed) = ledgers
             .entry(monitor.definition.service.clone())
             .or_default();
@@ -65,7 +71,15 @@ fn sweep(
     for (service, (mut ledger, changed)) in ledgers {
         let key = ledger_key(&service);
         if changed {
-            records.write(&key, &ledger)?;
+            store(records, &key, &mut ledger, &BTreeSet::new())?;
+            if settings.is_err() {
+                for message in &ledger.outbox {
+                    log::line(&format!(
+                        "alert (waiting for the settings to be mended): {}",
+                        message.summary()
+                    ));
+                }
+            }
         }
         delivered |= deliver(records, &key, &mut ledger, settings, deadline)?;
     }
@@ -86,22 +100,19 @@ fn deliver(
         return Ok(false);
     }
     let Ok(settings) = settings else {
-        anyhow::bail!(
-            "delivering alerts: the alert component's variables have mistakes; {} alerts wait",
-            ledger.outbox.len()
-        );
+        return Ok(false);
     };
-    let mut delivered = false;
+    let mut delivered = BTreeSet::new();
     while let Some(message) = ledger.next(clock::now()).cloned() {
-        if deadline.remaining().is_zero() {
+        if deadline.remaining() < settings.webhook_timeout {
             break;
         }
         ledger.leased_until = Some(clock::now().plus(settings.webhook_timeout + LEASE_MARGIN));
-        records.write(key, ledger)?;
+        store(records, key, ledger, &delivered)?;
         match attempt(settings, &message) {
             Ok(()) => {
                 ledger.delivered(&message.id);
-                delivered = true;
+                delivered.insert(message.id);
             }
             Err(outcome) => {
                 let pause =
@@ -121,8 +132,23 @@ fn deliver(
         }
     }
     ledger.leased_until = None;
-    records.write(key, ledger)?;
-    Ok(delivered)
+    store(records, key, ledger, &delivered)?;
+    Ok(!delivered.is_empty())
+}
+
+/// Writes the ledger with what another run has stored meanwhile. Between the reading
+/// and the writing another run may still write: checks keep a transition until it has
+/// been taken over for a while (`SETTLED_AFTER`), so such a loss is made good.
+fn store(
+    records: &Records,
+    key: &str,
+    ledger: &mut Ledger,
+    delivered: &BTreeSet<String>,
+) -> Result<()> {
+    if let Some(stored) = records.read::<Ledger>(key)? {
+        ledger.merge(stored, delivered);
+    }
+    records.write(key, ledger)
 }
 
 /// Between the attempt's end and the ledger's next write.

@@ -69,13 +69,16 @@ fn exchange(settings: &HttpSettings, deadline: Deadline) -> Result<(Response, u3
             (method, body) = ("GET", &[]);
         }
         if next.host != url.host || next.port != url.port || next.tls != url.tls {
-            // What was meant for one origin is not told to another.
-            headers.retain(|(name, _)| {
-                !matches!(
-                    name.as_str(),
-                    "authorization" | "cookie" | "proxy-authorization"
-                )
-            });
+            // What was meant for one origin is not told to another: any header may hold
+            // a token, and so may the body.
+            headers.clear();
+            if !body.is_empty() {
+                let detail = format!(
+                    "redirected with a body to {:?}, another origin",
+                    next.authority()
+                );
+                return Err(Outcome::failed(Kind::Status, detail));
+            }
         }
         url = next;
     }

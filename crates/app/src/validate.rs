@@ -277,13 +277,16 @@ fn runtime(
     report: &mut Report,
 ) {
     let http_check = |c: &ComponentEntry| Kind::of(c) == Some(Kind::HttpCheck);
-    if config.outbound_http.connection_pooling && manifest.components.iter().any(http_check) {
-        let place = match (&options.runtime_config_file, &config.outbound_http_place) {
-            (Some(_), Some(place)) => place.clone(),
-            _ => Place::file("--runtime-config-file").key("outbound_http.connection_pooling"),
-        };
+    let pooling =
+        config.outbound_http.connection_pooling && manifest.components.iter().any(http_check);
+    // Without a file there is none to mend, and this runtime reuses no connection anyway.
+    if let (true, Some(_), Some(place)) = (
+        pooling,
+        &options.runtime_config_file,
+        &config.outbound_http_place,
+    ) {
         let want = "false: a check that reuses a connection sees neither DNS nor TLS";
-        report.warning("connection-pooling", &place, "true", want);
+        report.warning("connection-pooling", place, "true", want);
     }
     let ids: Vec<&str> = manifest.components.iter().map(|c| c.id.as_str()).collect();
     for (id, place) in &config.client_tls_components {

@@ -16,14 +16,25 @@ pub fn crossed(thresholds: &[Threshold], seen: &CertificateSeen, now: UnixMs) ->
     if left_s < 0 {
         return 0;
     }
-    let lifetime_s = seen.not_after_unix_s.saturating_sub(seen.not_before_unix_s);
-    let inside = |threshold: &&Threshold| match threshold {
-        Threshold::Days(days) => left_s <= i64::from(*days) * DAY_S,
+    thresholds
+        .iter()
+        .take_while(|t| left_s <= inside_s(**t, seen))
+        .count()
+}
+
+/// How many seconds before not-after the threshold lies.
+pub fn inside_s(threshold: Threshold, seen: &CertificateSeen) -> i64 {
+    match threshold {
+        Threshold::Days(days) => i64::from(days) * DAY_S,
         Threshold::LifetimePercent(percent) => {
-            i128::from(left_s) * 100 <= i128::from(lifetime_s) * i128::from(*percent)
+            let lifetime_s = seen
+                .not_after_unix_s
+                .saturating_sub(seen.not_before_unix_s)
+                .max(0);
+            // At most 99 per cent of an i64: it fits again.
+            (i128::from(lifetime_s) * i128::from(percent) / 100) as i64
         }
-    };
-    thresholds.iter().take_while(inside).count()
+    }
 }
 
 /// Whole days until not-after, rounded down; negative once it has ended.

@@ -5,7 +5,7 @@
 //! monitor or it is a message here, whatever dies in between. Every id is derived
 //! from content, so what one run overwrites another redoes under the same id.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -16,8 +16,8 @@ use crate::outcome::Kind;
 use crate::time::UnixMs;
 
 /// Undelivered messages kept; beyond it transitions stay pending with their
-/// monitors, which bound themselves. About 1 KB each, far below a store's 1 MB.
-pub const OUTBOX_MAX: usize = 300;
+/// monitors, which bound themselves. About 1 KB each and 6 KB at most: below a store's 1 MB.
+pub const OUTBOX_MAX: usize = 150;
 /// The longest pause between two attempts.
 pub const RETRY_MAX: Duration = Duration::from_secs(300);
 
@@ -99,6 +99,26 @@ impl Ledger {
         });
     }
 
+    /// Takes in what another run has stored meanwhile, so that writing this ledger
+    /// takes nothing back. `delivered` are the ids that this run has delivered.
+    pub fn merge(&mut self, stored: Ledger, delivered: &BTreeSet<String>) {
+        for (check, told) in stored.monitors {
+            let newer = self.monitors.get(&check).is_none_or(|ours| {
+                told.born_at > ours.born_at
+                    || (told.born_at == ours.born_at && told.sequence > ours.sequence)
+            });
+            if newer {
+                self.monitors.insert(check, told);
+            }
+        }
+        for message in stored.outbox {
+            let known = self.outbox.iter().any(|m| m.id == message.id);
+            if !known && !delivered.contains(&message.id) {
+                self.outbox.push(message);
+            }
+        }
+    }
+
     /// The message to send now: the first of its check (order is kept within a
     /// check), whose time has come. A clock that went back does not hold it forever.
     pub fn next(&self, now: UnixMs) -> Option<&Message> {
@@ -139,7 +159,8 @@ impl Ledger {
 /// of an outage that was told, and a later probe found it well.
 fn told_over(monitor: &Monitor, told: &Told) -> Option<Transition> {
     let open_since = told.open_since?;
-    let well = matches!(monitor.health, Health::Up | Health::Degraded);
+    let well =
+        matches!(monitor.health, Health::Up | Health::Degraded) && monitor.failing_since.is_none();
     let later = monitor.last.as_ref().is_some_and(|l| l.at > open_since);
     let says_so_itself = monitor.pending.iter().any(|t| t.sequence > told.sequence);
     if !well || !later || says_so_itself {
@@ -159,13 +180,12 @@ fn told_over(monitor: &Monitor, told: &Told) -> Option<Transition> {
     })
 }
 
-/// `msg_` and 32 hex digits over what makes the transition this one and no other.
+/// `msg_` and 32 hex digits over what makes the transition this one and no other, and
+/// over nothing that an operator may change meanwhile.
 fn message_id(monitor: &Monitor, sequence: u64) -> String {
     let mut hash = Sha256::new();
     for part in [
-        monitor.definition.service.as_str(),
-        &monitor.definition.check,
-        &monitor.definition.target,
+        monitor.definition.check.as_str(),
         &monitor.born_at.0.to_string(),
         &sequence.to_string(),
     ] {

@@ -16,6 +16,8 @@ const GAP_INTERVALS: u32 = 3;
 /// Transitions kept while nobody confirms them; beyond it the oldest recovery and
 /// relapse fold into one outage, so that the record stays far below a store's 1 MB.
 const PENDING_MAX: usize = 32;
+/// Longer than a run of the alert component can last with what it read at its start.
+pub const SETTLED_AFTER: Duration = Duration::from_secs(60);
 /// Certificates whose alerted thresholds are remembered: a balancer may serve several.
 const CERTIFICATES_MAX: usize = 8;
 
@@ -80,15 +82,16 @@ pub struct Memory {
     pub present: bool,
     /// The value that must stay what it was.
     pub identity: Option<String>,
-    /// The narrowest threshold alerted, by certificate; oldest first.
+    /// The narrowest threshold alerted, by certificate; the one seen last is last.
     pub certificates: Vec<Alerted>,
 }
 
-/// A certificate and how many thresholds (counted from the widest) have been alerted.
+/// A certificate and the narrowest threshold alerted for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alerted {
     pub sha256: String,
-    pub thresholds: usize,
+    /// In seconds before not-after: the same whatever list of thresholds is configured.
+    pub inside_s: i64,
 }
 
 /// The last probe, as records and messages tell it.
@@ -156,7 +159,16 @@ pub struct Monitor {
     pub last: Option<Last>,
     /// What the alert component has not confirmed yet, oldest first.
     pub pending: Vec<Transition>,
+    /// What the alert component was first seen to have taken over, and when.
+    pub confirmed: Option<Confirmed>,
     pub memory: Memory,
+}
+
+/// Transitions up to `sequence` were seen to be taken over at `at`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirmed {
+    pub sequence: u64,
+    pub at: UnixMs,
 }
 
 /// What the alert component has taken over from a monitor; it keeps this, the check reads it.
@@ -184,6 +196,7 @@ impl Monitor {
             failure: None,
             last: None,
             pending: Vec::new(),
+            confirmed: None,
             memory: Memory::default(),
         }
     }
@@ -214,10 +227,40 @@ impl Monitor {
         now < last.at || now.since(last.at) + policy.firing_interval / 2 >= wait
     }
 
-    /// Drops what the alert component has taken over. Where it knows more than this
-    /// record (a store lost the last writes), its knowledge is adopted, so that no
-    /// number is used twice and an outage that was told is also told to be over.
-    pub fn confirm(&mut self, told: &Told) {
+    /// The check as it is configured now. Another target is another thing: what was
+    /// remembered of the old one, or was being counted, says nothing about it.
+    pub fn redefine(&mut self, mut definition: Definition) {
+        if definition.target.is_empty() {
+            // A configuration that cannot be read says nothing about the target.
+            definition.target.clone_from(&self.definition.target);
+        }
+        if self.definition.target != definition.target {
+            self.memory = Memory::default();
+            self.consecutive_successes = 0;
+            if self.health != Health::Down {
+                self.consecutive_failures = 0;
+                self.failing_since = None;
+            }
+        }
+        self.definition = definition;
+    }
+
+    /// Whether something has not been taken over by the alert component.
+    pub fn untold(&self, told: Option<&Told>) -> bool {
+        let taken = told
+            .filter(|t| t.born_at == self.born_at)
+            .map_or(0, |t| t.sequence);
+        self.pending.iter().any(|t| t.sequence > taken)
+    }
+
+    /// Drops what the alert component has taken over, once it has been so for
+    /// [`SETTLED_AFTER`]: until then a run of that component that began earlier may
+    /// still write its older knowledge over it, and must find the transition here.
+    ///
+    /// Where the alert component knows more than this record (a store lost the last
+    /// writes), its knowledge is adopted, so that no number is used twice and an
+    /// outage that was told is also told to be over.
+    pub fn confirm(&mut self, told: &Told, now: UnixMs) {
         let never_told = self.sequence == 0 && self.pending.is_empty();
         if told.born_at != self.born_at {
             if !never_told {
@@ -225,12 +268,32 @@ impl Monitor {
             }
             self.born_at = told.born_at;
         }
-        self.pending.retain(|t| t.sequence > told.sequence);
+        match self.confirmed {
+            Some(c) if c.sequence <= told.sequence => {
+                if now.since(c.at) >= SETTLED_AFTER {
+                    self.pending.retain(|t| t.sequence > c.sequence);
+                    self.confirmed = None;
+                }
+            }
+            _ => self.confirmed = None,
+        }
+        if self.confirmed.is_none()
+            && self
+                .pending
+                .first()
+                .is_some_and(|t| t.sequence <= told.sequence)
+        {
+            self.confirmed = Some(Confirmed {
+                sequence: told.sequence,
+                at: now,
+            });
+        }
         if told.sequence <= self.sequence {
             return;
         }
         self.sequence = told.sequence;
         self.pending.clear();
+        self.confirmed = None;
         match told.open_since {
             Some(since) => {
                 self.health = Health::Down;
@@ -358,25 +421,24 @@ fn warn_of_expiry(monitor: &mut Monitor, policy: &Policy, outcome: &Outcome, now
     if crossed == 0 {
         return;
     }
+    let threshold = policy.thresholds[crossed - 1];
+    let inside_s = crate::certificate::inside_s(threshold, seen);
     let list = &mut monitor.memory.certificates;
-    let known = match list.iter().position(|a| a.sha256 == seen.sha256) {
-        Some(i) => i,
-        None => {
-            if list.len() == CERTIFICATES_MAX {
-                list.remove(0);
-            }
-            list.push(Alerted {
-                sha256: seen.sha256.clone(),
-                thresholds: 0,
-            });
-            list.len() - 1
-        }
-    };
-    if crossed <= list[known].thresholds {
+    let known = list
+        .iter()
+        .position(|a| a.sha256 == seen.sha256)
+        .map(|i| list.remove(i));
+    if list.len() == CERTIFICATES_MAX {
+        list.remove(0);
+    }
+    let alerted = known.as_ref().is_some_and(|k| k.inside_s <= inside_s);
+    list.push(known.filter(|_| alerted).unwrap_or(Alerted {
+        sha256: seen.sha256.clone(),
+        inside_s,
+    }));
+    if alerted {
         return;
     }
-    list[known].thresholds = crossed;
-    let threshold = policy.thresholds[crossed - 1];
     let event = Event::CertificateExpiring {
         sha256: seen.sha256.clone(),
         not_after_unix_s: seen.not_after_unix_s,
@@ -396,8 +458,8 @@ fn push(monitor: &mut Monitor, event: Event, now: UnixMs) {
 }
 
 /// Keeps `pending` bounded: the oldest *resolved* that is followed by a *triggered*
-/// goes, and the two outages around it are told as one. Warnings of the same
-/// certificate give way to the newest one.
+/// goes, and the two outages around it are told as one; without such a pair the
+/// oldest certificate warning goes.
 fn fold(pending: &mut Vec<Transition>) {
     while pending.len() > PENDING_MAX {
         let states = |e: &Event| !matches!(e, Event::CertificateExpiring { .. });

@@ -326,3 +326,17 @@ fn a_webhook_secret_holds_24_to_64_bytes() {
         );
     }
 }
+
+#[test]
+fn a_delivery_is_bounded_by_what_a_run_may_last() {
+    for (key, at_most, beyond) in [
+        ("webhook_timeout", "20s", "21s"),
+        ("webhook_retry_interval", "5m", "6m"),
+    ] {
+        assert!(AlertSettings::read(&get(&[(key, at_most)])).is_ok());
+        let Err(mistakes) = AlertSettings::read(&get(&[(key, beyond)])) else {
+            panic!("want a mistake")
+        };
+        assert_eq!(keys(&mistakes), [key]);
+    }
+}

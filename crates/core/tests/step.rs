@@ -331,8 +331,8 @@ fn a_changed_value_is_remembered_only_from_probes_that_did_not_fail() {
 }
 
 #[test]
-fn what_is_confirmed_is_dropped_and_nothing_else() {
-    let mut m = drive(
+fn what_is_confirmed_is_dropped_once_it_has_been_so_for_a_while() {
+    let m = drive(
         &policy(),
         fresh(),
         &[
@@ -343,22 +343,92 @@ fn what_is_confirmed_is_dropped_and_nothing_else() {
             (160, down()),
         ],
     );
-    assert_eq!(told(&m), ["triggered", "resolved", "triggered"]);
-    m.confirm(&Told {
+    let sequences = |m: &Monitor| m.pending.iter().map(|t| t.sequence).collect::<Vec<_>>();
+    let told = |sequence| Told {
         born_at: START,
-        sequence: 2,
+        sequence,
         open_since: None,
-    });
+    };
+    // (second, taken over up to, still pending)
+    let mut m = m;
+    for (second, taken, pending) in [
+        (160, 2, vec![1, 2, 3]),
+        (219, 2, vec![1, 2, 3]),
+        // Another run wrote its older knowledge over it: the wait begins anew.
+        (219, 0, vec![1, 2, 3]),
+        (220, 2, vec![1, 2, 3]),
+        (279, 3, vec![1, 2, 3]),
+        (280, 3, vec![3]),
+        (340, 3, vec![]),
+    ] {
+        m.confirm(&told(taken), at(second));
+        assert_eq!(
+            sequences(&m),
+            pending,
+            "at {second} s, taken over up to {taken}"
+        );
+    }
+}
+
+#[test]
+fn another_life_confirms_nothing() {
+    let mut m = drive(&policy(), fresh(), &[(0, down()), (20, down())]);
+    for second in [20, 200] {
+        m.confirm(
+            &Told {
+                born_at: UnixMs(1),
+                sequence: 9,
+                open_since: None,
+            },
+            at(second),
+        );
+        assert_eq!(m.pending.len(), 1);
+    }
+}
+
+#[test]
+fn another_target_is_another_thing() {
+    let mut seen = up();
+    seen.identity = Some("a".into());
+    let mut m = drive(&policy(), fresh(), &[(0, seen), (60, down())]);
+    m.redefine(definition());
     assert_eq!(
-        m.pending.iter().map(|t| t.sequence).collect::<Vec<_>>(),
-        [3]
+        (m.memory.identity.as_deref(), m.consecutive_failures),
+        (Some("a"), 1)
     );
-    m.confirm(&Told {
-        born_at: UnixMs(1),
-        sequence: 9,
-        open_since: None,
-    });
-    assert_eq!(m.pending.len(), 1, "another life's numbers say nothing");
+    let mut moved = definition();
+    moved.target = "https://other.example.com/health".into();
+    m.redefine(moved);
+    assert_eq!(
+        (m.memory.identity.as_deref(), m.consecutive_failures),
+        (None, 0)
+    );
+}
+
+#[test]
+fn thresholds_may_be_reconfigured_without_losing_or_repeating_a_warning() {
+    use watchbell_core::settings::Threshold::Days;
+    let with = |days: &[u32]| Policy {
+        thresholds: days.iter().map(|d| Days(*d)).collect(),
+        ..policy()
+    };
+    let mut m = fresh();
+    let mut warned = Vec::new();
+    for (day, thresholds) in [
+        (34, vec![30, 14, 7]),
+        (35, vec![60, 7, 3]),
+        (36, vec![7, 5, 3]),
+        (38, vec![3, 1]),
+    ] {
+        let before = m.pending.len();
+        m = step(m, &with(&thresholds), &seen("a", 40), at(day * 86_400));
+        warned.extend(m.pending[before..].iter().map(|t| match &t.event {
+            Event::CertificateExpiring { threshold, .. } => threshold.clone(),
+            other => panic!("want a warning, got {other:?}"),
+        }));
+    }
+    // 7 on the first day; nothing new with 60 and 3 at 5 days left; 5; then 3.
+    assert_eq!(warned, ["7 days", "5 days", "3 days"]);
 }
 
 #[test]
@@ -369,7 +439,7 @@ fn a_record_that_a_store_lost_adopts_what_was_told() {
         open_since: Some(at(0)),
     };
     let mut m = fresh();
-    m.confirm(&told_down);
+    m.confirm(&told_down, at(60));
     assert_eq!(
         (m.health, m.sequence, m.born_at),
         (Health::Down, 5, UnixMs(7))

@@ -47,8 +47,7 @@ pub enum Wanted {
 
 /// The outcome as JSON, unless nothing was due and nothing wanted.
 pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>> {
-    let get = |key: &str| variables::get(key);
-    let settings = C::read(&get);
+    let settings = variables::reading(|get| C::read(get))?;
     let (common, target, thresholds) = match &settings {
         Ok(s) => (
             C::common(s).clone(),
@@ -57,7 +56,7 @@ pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>> {
         ),
         // Enough to count and to alert: a check that cannot run must not be silent.
         Err(_) => (
-            Common::read(&mut Reader::new(&get)),
+            variables::reading(|get| Common::read(&mut Reader::new(get)))?,
             String::new(),
             Vec::new(),
         ),
@@ -73,6 +72,7 @@ pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>> {
     let known: Option<Monitor> = records.read(&key)?;
     let fresh = known.is_none();
     let mut monitor = known.unwrap_or_else(|| Monitor::new(definition.clone(), now));
+    monitor.redefine(definition);
     if wanted == Wanted::WhenDue && !monitor.due(&policy, now) {
         return Ok(None);
     }
@@ -84,16 +84,17 @@ pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>> {
     };
     let duration_ms = clock::now().since(now).as_millis();
 
-    monitor.definition = definition;
+    let mut told = None;
     if fresh || !monitor.quiet() || report.outcome.status != Status::Up {
         let ledger: Option<TakenOver> = records.read(&ledger_key(&common.service))?;
-        if let Some(told) = ledger.as_ref().and_then(|l| l.monitors.get(&common.check)) {
-            monitor.confirm(told);
+        told = ledger.and_then(|mut l| l.monitors.remove(&common.check));
+        if let Some(told) = &told {
+            monitor.confirm(told, now);
         }
     }
     let monitor = step(monitor, &policy, &report.outcome, now);
     records.write(&key, &monitor)?;
-    if !monitor.pending.is_empty() {
+    if monitor.untold(told.as_ref()) {
         ring::ring();
     }
     Ok(Some(json!({

@@ -51,13 +51,19 @@ pub fn authorise(request: &IncomingRequest) -> Result<(), (u16, &'static str)> {
     }
     let values = request.headers().get(&"authorization".to_owned());
     let given = values.first().map(Vec::as_slice).unwrap_or_default();
-    let given = given.strip_prefix(b"Bearer ").unwrap_or_default();
+    // The scheme's name in any case (RFC 9110, section 11.1).
+    let given = match given.split_at_checked(BEARER.len()) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case(BEARER) => token,
+        _ => &[],
+    };
     if same(given, token.trim().as_bytes()) {
         Ok(())
     } else {
         Err((401, "want the header authorization: Bearer <check_token>"))
     }
 }
+
+const BEARER: &[u8] = b"Bearer ";
 
 /// Compares without telling by its time how far two texts agree.
 fn same(a: &[u8], b: &[u8]) -> bool {

@@ -78,6 +78,14 @@ fn build(request: &Request<'_>) -> Result<OutgoingRequest, Outcome> {
             .append(name, &value.clone().into_bytes())
             .map_err(|e| internal(&format!("setting header {name:?}: {e}")))?;
     }
+    // The whole body is known; without a length the host would send it in chunks,
+    // which not every receiver of webhooks reads.
+    if !matches!(request.method, "GET" | "HEAD") || !request.body.is_empty() {
+        let length = request.body.len().to_string().into_bytes();
+        fields
+            .append(&"content-length".to_owned(), &length)
+            .map_err(|e| internal(&format!("setting header \"content-length\": {e}")))?;
+    }
     let outgoing = OutgoingRequest::new(fields);
     let method = match request.method {
         "GET" => Method::Get,

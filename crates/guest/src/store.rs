@@ -39,6 +39,16 @@ impl Records {
         }
     }
 
+    /// As [`Self::read`] for who does not own the key: what cannot be read is the
+    /// owner's to report.
+    pub fn peek<T: serde::de::DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+        let bytes = self
+            .0
+            .get(key)
+            .with_context(|| format!("getting key {key:?}"))?;
+        Ok(bytes.and_then(|b| record::decode(&b).ok()))
+    }
+
     pub fn write<T: serde::Serialize>(&self, key: &str, value: &T) -> Result<()> {
         let bytes = record::encode(value).map_err(|why| anyhow::anyhow!("{why}"))?;
         self.0

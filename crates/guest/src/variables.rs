@@ -1,19 +1,37 @@
 //! The component's variables.
 
+use std::cell::RefCell;
+
+use anyhow::{Result, bail};
 use spin_sdk::variables;
 
 use crate::log;
 
-/// The value; `None` when the stanza has no such variable.
-pub fn get(key: &str) -> Option<String> {
-    match variables::get(key) {
+/// Runs `read` over the variables. A provider that fails is an error, and not a
+/// variable that is absent: defaults in its place would send alerts nowhere.
+pub fn reading<T>(read: impl FnOnce(&dyn Fn(&str) -> Option<String>) -> T) -> Result<T> {
+    let failure = RefCell::new(None);
+    let value = read(&|key| match variables::get(key) {
         Ok(value) => Some(value),
         Err(variables::Error::Undefined(_)) => None,
         Err(e) => {
-            // A provider that fails or a name that cannot be one. The text of a
-            // provider's error may hold an address, never the value.
-            log::line(&format!("reading variable {key:?}: {e}"));
+            // The text may hold a provider's address, never the value.
+            failure
+                .borrow_mut()
+                .get_or_insert_with(|| format!("reading variable {key:?}: {e}"));
             None
         }
+    });
+    match failure.into_inner() {
+        Some(why) => bail!(why),
+        None => Ok(value),
     }
+}
+
+/// One value; `None` when the stanza has no such variable, or its provider fails.
+pub fn get(key: &str) -> Option<String> {
+    reading(|get| get(key)).unwrap_or_else(|e| {
+        log::line(&format!("{e:#}"));
+        None
+    })
 }

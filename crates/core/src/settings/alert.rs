@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::common::duration;
+use super::common::{duration, show};
 use super::{Mistake, Reader};
+use crate::ledger::RETRY_MAX;
 use crate::target::Url;
 
 /// The variables of the alert component. The only place where channel secrets are read.
@@ -22,6 +23,8 @@ pub struct AlertSettings {
 
 impl AlertSettings {
     pub const TIMEOUT: Duration = Duration::from_secs(10);
+    /// A run of the alert component lasts no longer than the clouds let it.
+    pub const TIMEOUT_MAX: Duration = Duration::from_secs(20);
     pub const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 
     pub fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<Mistake>> {
@@ -52,15 +55,24 @@ impl AlertSettings {
         let settings = Self {
             webhook_url,
             webhook_secret,
-            webhook_timeout: duration(&mut r, "webhook_timeout", Self::TIMEOUT),
-            webhook_retry_interval: duration(
+            webhook_timeout: bounded(&mut r, "webhook_timeout", Self::TIMEOUT, Self::TIMEOUT_MAX),
+            webhook_retry_interval: bounded(
                 &mut r,
                 "webhook_retry_interval",
                 Self::RETRY_INTERVAL,
+                RETRY_MAX,
             ),
         };
         r.finish(settings)
     }
+}
+
+fn bounded(r: &mut Reader<'_>, key: &str, default: Duration, max: Duration) -> Duration {
+    let value = duration(r, key, default);
+    if value > max {
+        r.mistake(key, &show(value), &format!("at most {}", show(max)));
+    }
+    value.min(max)
 }
 
 fn decode_secret(text: &str) -> Option<Vec<u8>> {

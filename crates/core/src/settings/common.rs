@@ -110,7 +110,7 @@ impl Common {
             );
         }
         Self {
-            label: r.text("label").unwrap_or_else(|| check.clone()),
+            label: bounded(r, "label", LABEL_CHARS_MAX).unwrap_or_else(|| check.clone()),
             check,
             service,
             severity: r.parsed(
@@ -124,8 +124,8 @@ impl Common {
                     _ => None,
                 },
             ),
-            runbook: r.text("runbook").unwrap_or_default(),
-            runbook_url: r.text("runbook_url").unwrap_or_default(),
+            runbook: bounded(r, "runbook", RUNBOOK_CHARS_MAX).unwrap_or_default(),
+            runbook_url: bounded(r, "runbook_url", RUNBOOK_CHARS_MAX).unwrap_or_default(),
             interval,
             retry_interval,
             firing_interval,
@@ -134,6 +134,23 @@ impl Common {
             success_threshold: threshold(r, "success_threshold", Self::SUCCESS_THRESHOLD),
         }
     }
+}
+
+/// What stands in every record and message of the check: bounded, so that they are.
+const LABEL_CHARS_MAX: usize = 100;
+const RUNBOOK_CHARS_MAX: usize = 500;
+
+fn bounded(r: &mut Reader<'_>, key: &str, chars_max: usize) -> Option<String> {
+    let text = r.text(key)?;
+    let chars = text.chars().count();
+    if chars > chars_max {
+        r.mistake(
+            key,
+            &format!("{chars} characters"),
+            &format!("at most {chars_max} characters"),
+        );
+    }
+    Some(crate::outcome::one_line(&text, chars_max))
 }
 
 const ID_WANT: &str =
