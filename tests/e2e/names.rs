@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 use watchbell_lab::chain::NAME;
 use watchbell_lab::dns::{Answer, Decoy};
 use watchbell_lab::manifest::{CHECKS, Changes, ROOMY};
+use watchbell_lab::runtime::Host;
 use watchbell_lab::scenario::{Lab, Setup, alert, everything, expect, on_each_host};
 use watchbell_lab::server::Gate;
 use watchbell_lab::skip::skip;
