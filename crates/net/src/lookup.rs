@@ -1,5 +1,5 @@
 //! One resolver's share of a lookup: which questions are open, what an answer leads to,
-//! and what all of them come to. Pure; [`crate::resolve`] moves the bytes.
+//! and what all of them come to. Pure; [`crate::resolve()`] moves the bytes.
 
 use std::net::IpAddr;
 

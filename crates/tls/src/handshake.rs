@@ -63,7 +63,7 @@ pub struct Handshake<S> {
     bytes: usize,
 }
 
-/// An agreed connection. Whether its certificate is good, [`crate::judge`] says.
+/// An agreed connection. Whether its certificate is good, [`crate::judge()`] says.
 pub struct TlsStream<S: Read + Write> {
     inner: rustls::StreamOwned<ClientConnection, S>,
     negotiated: Negotiated,

@@ -2,8 +2,8 @@
 //! whatever certificate it is shown, and the judgement over that certificate.
 //!
 //! Everything here runs natively too: streams are `Read + Write`, the clock is a
-//! parameter. What a caller must not forget: [`handshake`] trusts nobody. Only
-//! [`judge`] says whether the certificate is good.
+//! parameter. What a caller must not forget: [`handshake()`] trusts nobody. Only
+//! [`judge()`] says whether the certificate is good.
 
 mod alert;
 mod certificate;
