@@ -7,7 +7,7 @@ use wasi::http::types::{
 use crate::check::{Check, Wanted, run};
 use crate::{log, variables};
 
-/// Cron's export, generated once; [`export!`] ties a component to it.
+/// Cron's export, generated once; [`export!`](crate::export!) ties a component to it.
 #[doc(hidden)]
 pub mod cron {
     #![allow(unsafe_code, clippy::unwrap_used)]
