@@ -33,7 +33,7 @@ pub fn judge(settings: &HttpSettings, memory: &Memory, response: &Response) -> O
         .or_else(|| headers(settings, response))
         .map_or_else(|| json(settings, memory, response, &body), Err);
     let identity = match found {
-        Err(outcome) => return with_hint(settings, outcome),
+        Err(outcome) => return outcome.and_hint(&settings.hint),
         Ok(identity) => identity,
     };
     let ms = response.elapsed.as_millis();
@@ -70,7 +70,7 @@ fn unexpected_status(settings: &HttpSettings, memory: &Memory, response: &Respon
     } else if let Some(text) = excerpt(&response.body) {
         detail.push_str(&format!("; the body starts {text:?}"));
     }
-    with_hint(settings, Outcome::failed(Kind::Status, detail))
+    Outcome::failed(Kind::Status, detail).and_hint(&settings.hint)
 }
 
 fn texts(settings: &HttpSettings, body: &str) -> Option<Outcome> {
@@ -244,10 +244,6 @@ fn excerpt(body: &[u8]) -> Option<String> {
 /// A `Location` may carry a token in its query.
 fn without_query(location: &str) -> &str {
     location.split('?').next().unwrap_or_default()
-}
-
-fn with_hint(settings: &HttpSettings, outcome: Outcome) -> Outcome {
-    outcome.and_hint(&settings.hint)
 }
 
 impl Outcome {
