@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -61,8 +62,9 @@ pub struct AppArgs {
     #[arg(long, value_name = "FILE", env = "RUNTIME_CONFIG_FILE")]
     runtime_config_file: Option<PathBuf>,
     /// Where logs and key-value data go; default .spin beside the manifest, empty for none
+    // A PathBuf's parser would refuse the empty one.
     #[arg(long, value_name = "DIR")]
-    state_dir: Option<PathBuf>,
+    state_dir: Option<OsString>,
 }
 
 #[derive(Args)]
@@ -158,7 +160,7 @@ impl AppArgs {
                 .iter()
                 .map(|given| bracketed(given))
                 .collect(),
-            state_dir: self.state_dir.clone(),
+            state_dir: self.state_dir.clone().map(PathBuf::from),
             cwd,
             // A name or value that is not text can be no variable of ours.
             env: std::env::vars_os()

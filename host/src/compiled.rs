@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -25,26 +26,33 @@ const EXTENSION: &str = "cwasm";
 /// Where compiled components are kept.
 pub struct Cache {
     dir: PathBuf,
+    /// Where nothing lasting can be written: gone with this process.
+    _temporary: Option<TempDir>,
 }
 
 impl Cache {
-    /// Below the state directory, or the user's cache directory: where there is no state
-    /// directory, or it is another user's (a monitoring agent that runs `check`).
+    /// Below the state directory; where there is none, or it is another user's (a
+    /// monitoring agent that runs `check`), in the user's cache directory; where that
+    /// cannot be written either, in a temporary one, and every start compiles.
     pub fn open(state_dir: Option<&Path>) -> anyhow::Result<Self> {
-        if let Some(dir) = state_dir.map(|dir| dir.join("compiled"))
-            && create_private(&dir).is_ok_and(|ours| ours)
-        {
-            return Ok(Self { dir });
+        let below_state = state_dir.map(|dir| dir.join("compiled"));
+        let of_user = user_cache_dir().map(|dir| dir.join("watchbell").join("compiled"));
+        for dir in below_state.into_iter().chain(of_user) {
+            if create_private(&dir).unwrap_or(false) {
+                return Ok(Self {
+                    dir,
+                    _temporary: None,
+                });
+            }
         }
-        let dir = user_cache_dir()?.join("watchbell").join("compiled");
-        match create_private(&dir) {
-            Ok(true) => Ok(Self { dir }),
-            Ok(false) => bail!(
-                "using {:?}: got another user's directory, want one of this user's",
-                dir.display()
-            ),
-            Err(error) => Err(error).with_context(|| format!("creating {:?}", dir.display())),
-        }
+        let temporary = tempfile::Builder::new()
+            .prefix("watchbell-")
+            .tempdir()
+            .context("creating a directory for compiled components")?;
+        Ok(Self {
+            dir: temporary.path().to_owned(),
+            _temporary: Some(temporary),
+        })
     }
 
     /// The component in `source`, compiled before or now.
@@ -174,13 +182,14 @@ fn read(source: &Path) -> anyhow::Result<Vec<u8>> {
     read().with_context(|| format!("reading {:?}", source.display()))
 }
 
-/// Creates a directory for this user alone; whether it is this user's.
+/// Creates a directory for this user alone; whether it is this user's, and can be written.
 fn create_private(dir: &Path) -> std::io::Result<bool> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(dir)?;
-    Ok(fs::metadata(dir)?.uid() == rustix::process::geteuid().as_raw())
+    let ours = fs::metadata(dir)?.uid() == rustix::process::geteuid().as_raw();
+    Ok(ours && tempfile::tempfile_in(dir).is_ok())
 }
 
 fn touch(path: &Path) {
@@ -191,13 +200,11 @@ fn touch(path: &Path) {
         .and_then(|file| file.set_modified(SystemTime::now()));
 }
 
-fn user_cache_dir() -> anyhow::Result<PathBuf> {
+fn user_cache_dir() -> Option<PathBuf> {
     let from = |name: &str| {
         std::env::var_os(name)
             .filter(|v| !v.is_empty())
             .map(PathBuf::from)
     };
-    from("XDG_CACHE_HOME")
-        .or_else(|| from("HOME").map(|home| home.join(".cache")))
-        .context("finding a cache directory: neither XDG_CACHE_HOME nor HOME is set")
+    from("XDG_CACHE_HOME").or_else(|| from("HOME").map(|home| home.join(".cache")))
 }

@@ -15,6 +15,7 @@ mod engine;
 mod event;
 mod http_server;
 mod key_value;
+mod lock;
 mod logs;
 mod nagios;
 mod outbound_http;

@@ -12,7 +12,7 @@
 //! | [`runtime`] | the application itself, on the embedded runtime or on Spin |
 //! | [`command`] | `watchbell check` |
 //! | [`scenario`] | all of them together: break one thing, read the alerts |
-//! | [`real`] | a true Headscale, PostgreSQL and nginx, where they are installed |
+//! | [`real`] | a true Headscale, PostgreSQL, nginx and Redis, where they are installed |
 //!
 //! Every server binds port 0 on loopback and ends when dropped. Threads, not tasks:
 //! a server that is to answer wrongly is easiest to read as blocking code.

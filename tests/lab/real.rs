@@ -1,11 +1,14 @@
-//! A true Headscale v0.29 with embedded DERP and TLS, its PostgreSQL, and nginx before
-//! it, each on loopback and of its own; whatever is not installed is a reason to skip.
+//! A true Headscale v0.29 with embedded DERP and TLS, its PostgreSQL, nginx before it,
+//! and a Redis for the application's own state, each on loopback and of its own;
+//! whatever is not installed is a reason to skip.
 
 mod headscale;
 mod nginx;
 mod postgres;
 mod process;
+mod redis;
 
 pub use headscale::{Database, Headscale};
 pub use nginx::{KeyRoute, Nginx};
 pub use postgres::Postgres;
+pub use redis::{PASSWORD as REDIS_PASSWORD, Redis};

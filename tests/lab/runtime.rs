@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -68,6 +69,8 @@ pub struct AppSpec {
     pub changes: Changes,
     /// Application variables.
     pub variables: Vec<(&'static str, String)>,
+    /// Where state is kept instead of the state directory, and its URL.
+    pub redis: Option<(SocketAddr, String)>,
 }
 
 pub struct Runtime {
@@ -91,7 +94,7 @@ impl Runtime {
             dir,
             spec,
         };
-        write_files(runtime.dir.path(), &runtime.spec.changes);
+        write_files(runtime.dir.path(), &runtime.spec);
         runtime.run();
         runtime
     }
@@ -161,8 +164,9 @@ impl Runtime {
     }
 
     pub fn state(&self) -> State {
-        State {
-            file: self.state_dir().join("sqlite_key_value.db"),
+        match &self.spec.redis {
+            Some((addr, _)) => State::Redis(*addr),
+            None => State::Sqlite(self.state_dir().join("sqlite_key_value.db")),
         }
     }
 
@@ -250,23 +254,28 @@ impl Drop for Runtime {
     }
 }
 
-fn write_files(dir: &Path, changes: &Changes) {
-    manifest::write(&dir.join("spin.toml"), changes);
+fn write_files(dir: &Path, spec: &AppSpec) {
+    manifest::write(&dir.join("spin.toml"), &spec.changes);
     std::fs::write(dir.join("ca.pem"), AUTHORITY.root_pem()).unwrap();
     std::fs::create_dir(dir.join("state")).unwrap();
     symlink(&*COMPILED_DIR, dir.join("state/compiled")).unwrap();
-    std::fs::write(dir.join("runtime.toml"), runtime_config(dir)).unwrap();
+    std::fs::write(dir.join("runtime.toml"), runtime_config(dir, spec)).unwrap();
 }
 
 /// As `runtime-config/local.toml`, with the lab's authority for the HTTP checks.
-fn runtime_config(dir: &Path) -> String {
+fn runtime_config(dir: &Path, spec: &AppSpec) -> String {
     let ca = dir.join("ca.pem");
-    let store = dir.join("state/sqlite_key_value.db");
+    let store = match &spec.redis {
+        Some((_, url)) => format!("type = \"redis\"\nurl = {url:?}"),
+        None => {
+            let file = dir.join("state/sqlite_key_value.db");
+            format!("type = \"spin\"\npath = {file:?}")
+        }
+    };
     format!(
         r#"
 [key_value_store.default]
-type = "spin"
-path = {store:?}
+{store}
 
 [outbound_http]
 connection_pooling = false

@@ -1,7 +1,7 @@
 //! Everything together: start well, break one thing, read the alerts, mend it, read
 //! that it is over, and see that nothing else was said.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::chain::Chain;
@@ -72,6 +72,8 @@ pub struct Setup {
     pub host: &'static str,
     pub changes: Changes,
     pub variables: Vec<(&'static str, String)>,
+    /// Keeps state in a Redis: its address, its URL.
+    pub redis: Option<(SocketAddr, String)>,
 }
 
 impl Default for Setup {
@@ -84,6 +86,7 @@ impl Default for Setup {
             host: "127.0.0.1",
             changes: Changes::default(),
             variables: Vec::new(),
+            redis: None,
         }
     }
 }
@@ -127,8 +130,12 @@ impl Lab {
         // A later --variable of the same name would be a mistake to some hosts.
         variables.retain(|(name, _)| !setup.variables.iter().any(|(n, _)| n == name));
         variables.extend(setup.variables);
-        let changes = setup.changes;
-        let runtime = Runtime::start(host, AppSpec { changes, variables });
+        let spec = AppSpec {
+            changes: setup.changes,
+            variables,
+            redis: setup.redis,
+        };
+        let runtime = Runtime::start(host, spec);
         Self {
             runtime,
             headscale,

@@ -1,13 +1,18 @@
-//! What the application keeps, read from outside: Spin's own table, which the
-//! embedded runtime shares.
+//! What the application keeps, read from outside: Spin's own table in SQLite, which the
+//! embedded runtime shares, or Redis.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use serde_json::Value;
 
-pub struct State {
-    pub file: PathBuf,
+use crate::real::REDIS_PASSWORD;
+
+pub enum State {
+    Sqlite(PathBuf),
+    Redis(SocketAddr),
 }
 
 impl State {
@@ -30,15 +35,43 @@ impl State {
 
     fn read(&self, key: &str) -> Option<Value> {
         // Not there yet, or being written at this moment: the caller looks again.
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let store = Connection::open_with_flags(&self.file, flags).ok()?;
-        let sql = "SELECT value FROM spin_key_value WHERE store = 'default' AND key = ?1";
-        let bytes: Option<Vec<u8>> = store
-            .query_row(sql, [key], |row| row.get(0))
-            .optional()
-            .ok()?;
-        let mut versioned: Value = serde_json::from_slice(&bytes?).ok()?;
+        let bytes = match self {
+            Self::Sqlite(file) => from_sqlite(file, key)?,
+            Self::Redis(addr) => from_redis(*addr, key)?,
+        };
+        let mut versioned: Value = serde_json::from_slice(&bytes).ok()?;
         assert_eq!(versioned["version"], 1, "reading {key:?}: {versioned}");
         Some(versioned["record"].take())
     }
+}
+
+fn from_sqlite(file: &PathBuf, key: &str) -> Option<Vec<u8>> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let store = Connection::open_with_flags(file, flags).ok()?;
+    let sql = "SELECT value FROM spin_key_value WHERE store = 'default' AND key = ?1";
+    store
+        .query_row(sql, [key], |row| row.get(0))
+        .optional()
+        .ok()?
+}
+
+/// `GET`, in Redis's own protocol (RESP 2): `$<length>` and so many bytes, or `$-1`.
+fn from_redis(addr: SocketAddr, key: &str) -> Option<Vec<u8>> {
+    let mut redis = BufReader::new(TcpStream::connect(addr).ok()?);
+    let mut ask = |words: [&str; 2]| -> Option<String> {
+        let mut request = format!("*{}\r\n", words.len());
+        for word in words {
+            request += &format!("${}\r\n{word}\r\n", word.len());
+        }
+        redis.get_mut().write_all(request.as_bytes()).ok()?;
+        let mut line = String::new();
+        redis.read_line(&mut line).ok()?;
+        Some(line)
+    };
+    ask(["AUTH", REDIS_PASSWORD])?;
+    let length = ask(["GET", key])?;
+    let length = length.strip_prefix('$')?.trim().parse().ok()?;
+    let mut bytes = vec![0; length];
+    redis.read_exact(&mut bytes).ok()?;
+    Some(bytes)
 }

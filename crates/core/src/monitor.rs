@@ -18,8 +18,9 @@ const GAP_INTERVALS: u32 = 3;
 const PENDING_MAX: usize = 32;
 /// Longer than a run of the alert component can last with what it read at its start.
 pub const SETTLED_AFTER: Duration = Duration::from_secs(60);
-/// Certificates whose alerted thresholds are remembered: a balancer may serve several.
-const CERTIFICATES_MAX: usize = 8;
+/// Certificates whose alerted thresholds are remembered: a balancer may serve several,
+/// and each costs 100 bytes of the record.
+const CERTIFICATES_MAX: usize = 32;
 
 /// The state of the monitored thing, as far as it is confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::monitor::Memory;
 use crate::outcome::{Kind, Outcome, one_line};
-use crate::settings::{Assertion, HttpSettings, JsonTest, Presence};
+use crate::settings::{Assertion, HttpSettings, Presence};
 
 /// Of a server's text, this much is repeated in a detail.
 const EXCERPT_CHARS: usize = 60;
@@ -115,7 +115,7 @@ fn headers(settings: &HttpSettings, response: &Response) -> Option<Outcome> {
         }
         if values
             .clone()
-            .any(|v| holds(&assertion.test, &Value::String(v.clone())))
+            .any(|v| assertion.test.holds(&Value::String(v.clone())))
         {
             return None;
         }
@@ -125,10 +125,7 @@ fn headers(settings: &HttpSettings, response: &Response) -> Option<Outcome> {
             .unwrap_or_default();
         Some(Outcome::failed(
             Kind::Body,
-            format!(
-                "the header {name:?} is {got:?}, want {}",
-                want(&assertion.test)
-            ),
+            format!("the header {name:?} is {got:?}, want {}", assertion.test),
         ))
     })
 }
@@ -153,7 +150,7 @@ fn json(
     let value: Value = serde_json::from_slice(&response.body)
         .map_err(|_| body_failure("the body is not JSON".to_owned(), body))?;
     for alternatives in &settings.expect_json {
-        let met = |a: &Assertion| value.pointer(&a.subject).is_some_and(|v| holds(&a.test, v));
+        let met = |a: &Assertion| value.pointer(&a.subject).is_some_and(|v| a.test.holds(v));
         if alternatives.iter().any(met) {
             continue;
         }
@@ -167,7 +164,7 @@ fn json(
         };
         return Err(Outcome::failed(
             Kind::Body,
-            format!("{pointer} is {got}, want {}", want(&first.test)),
+            format!("{pointer} is {got}, want {}", first.test),
         ));
     }
     let Some(pointer) = &settings.remember else {
@@ -209,21 +206,6 @@ fn identity(
             .reason("key-changed"))
         }
         _ => Ok(got.clone()),
-    }
-}
-
-fn holds(test: &JsonTest, value: &Value) -> bool {
-    match (test, value) {
-        (JsonTest::Equals(want), got) => want == got,
-        (JsonTest::Matches(regex), Value::String(text)) => regex.is_match(text),
-        (JsonTest::Matches(regex), other) => regex.is_match(&other.to_string()),
-    }
-}
-
-fn want(test: &JsonTest) -> String {
-    match test {
-        JsonTest::Equals(value) => value.to_string(),
-        JsonTest::Matches(regex) => format!("a match of {}", regex.as_str()),
     }
 }
 

@@ -1,8 +1,7 @@
 //! What a component's variables say, by the rules that the component itself has.
 
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 use watchbell_core::target::Url;
+use watchbell_tls::Roots;
 
 use super::kind::Kind;
 use super::resolve::Resolved;
@@ -130,20 +129,19 @@ fn alert_url(component: &Resolved<'_>, manifest: &Manifest, report: &mut Report)
     }
 }
 
-/// Private roots: the reader takes any text, and the guest would trust nothing by it.
+/// Private roots, read as the guest reads them.
 fn certificates(component: &Resolved<'_>, report: &mut Report) {
     let Some(text) = component.text("ca_certificates") else {
         return;
     };
-    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
-    if read.is_ok_and(|list| !list.is_empty()) {
+    let Err(why) = Roots::only(text) else {
         return;
-    }
+    };
     let place = component.entry.variable_place("ca_certificates");
     let got = shown(
         component,
         "ca_certificates",
-        &format!("{} bytes", text.len()),
+        &format!("{} bytes: {why}", text.len()),
     );
     let want = "PEM text with at least one certificate, such as --variable ca_certificates=@ca.pem";
     report.error("ca-certificates", &place, &got, want);

@@ -69,6 +69,27 @@ pub enum JsonTest {
     Matches(Regex),
 }
 
+impl JsonTest {
+    /// A regex is looked for in a text itself, and in the JSON of everything else.
+    pub fn holds(&self, value: &Value) -> bool {
+        match (self, value) {
+            (JsonTest::Equals(want), got) => want == got,
+            (JsonTest::Matches(regex), Value::String(text)) => regex.is_match(text),
+            (JsonTest::Matches(regex), other) => regex.is_match(&other.to_string()),
+        }
+    }
+}
+
+/// What would be accepted.
+impl std::fmt::Display for JsonTest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            JsonTest::Equals(value) => value.fmt(f),
+            JsonTest::Matches(regex) => write!(f, "a match of {}", regex.as_str()),
+        }
+    }
+}
+
 /// One alternative: a JSON pointer (RFC 6901), or a header's name, and its test.
 #[derive(Clone, Debug)]
 pub struct Assertion {
@@ -213,7 +234,30 @@ impl HttpSettings {
             }),
             hint: r.text("hint").unwrap_or_default(),
         };
+        settings.check_pinned(&mut r);
         r.finish(settings)
+    }
+
+    /// A pinned value that the answer's own rules refuse would never be met.
+    fn check_pinned(&self, r: &mut Reader<'_>) {
+        let (Some(pointer), Some(pinned)) = (&self.remember, &self.pinned) else {
+            return;
+        };
+        let value = Value::String(pinned.clone());
+        let about = |line: &&Vec<Assertion>| line.iter().all(|a| a.subject == *pointer);
+        let refused = self
+            .expect_json
+            .iter()
+            .filter(about)
+            .any(|line| !line.iter().any(|a| a.test.holds(&value)));
+        let rejected = self
+            .remember_reject
+            .as_ref()
+            .is_some_and(|regex| regex.is_match(pinned));
+        if refused || rejected {
+            let want = format!("a value that expect_json and remember_reject let {pointer} have");
+            r.mistake("remember_pinned", &format!("{pinned:?}"), &want);
+        }
     }
 }
 
