@@ -96,6 +96,22 @@ fn a_slow_receiver_gets_it_once() {
     });
 }
 
+/// Whoever has answered 2xx has it, whatever becomes of the answer's body.
+#[test]
+fn a_2xx_counts_without_its_body() {
+    on_each_host("a_2xx_counts_without_its_body", |host| {
+        for answers in [Answers::OkThenBreaksOff, Answers::OkThenHangs] {
+            let mut lab = Lab::well(host, Setup::default());
+            lab.webhook.answers(answers);
+            lab.outage(
+                &[alert("health", "status")],
+                |lab| lab.headscale.state(State::DatabaseDown),
+                |lab| lab.headscale.state(State::Healthy),
+            );
+        }
+    });
+}
+
 #[test]
 fn receiver_down_for_several_sweeps() {
     on_each_host("receiver_down_for_several_sweeps", |host| {

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use serde_json::Value;
 
 use crate::real::REDIS_PASSWORD;
+use crate::wait::PATIENCE;
 
 pub enum State {
     Sqlite(PathBuf),
@@ -33,13 +34,28 @@ impl State {
         self.read("alert/headscale")
     }
 
+    /// The bytes under a key, as they are.
+    pub fn bytes(&self, key: &str) -> Option<Vec<u8>> {
+        match self {
+            Self::Sqlite(file) => from_sqlite(file, key),
+            Self::Redis(addr) => from_redis(*addr, key),
+        }
+    }
+
+    /// Puts bytes under a key, as an operator's hand or a faulty disk does. SQLite only.
+    pub fn put(&self, key: &str, bytes: &[u8]) {
+        let Self::Sqlite(file) = self else {
+            panic!("putting {key:?}: this state is not in SQLite");
+        };
+        let store = Connection::open(file).unwrap();
+        store.busy_timeout(PATIENCE).unwrap();
+        let sql = "INSERT OR REPLACE INTO spin_key_value VALUES ('default', ?1, ?2)";
+        store.execute(sql, (key, bytes)).unwrap();
+    }
+
     fn read(&self, key: &str) -> Option<Value> {
         // Not there yet, or being written at this moment: the caller looks again.
-        let bytes = match self {
-            Self::Sqlite(file) => from_sqlite(file, key)?,
-            Self::Redis(addr) => from_redis(*addr, key)?,
-        };
-        let mut versioned: Value = serde_json::from_slice(&bytes).ok()?;
+        let mut versioned: Value = serde_json::from_slice(&self.bytes(key)?).ok()?;
         assert_eq!(versioned["version"], 1, "reading {key:?}: {versioned}");
         Some(versioned["record"].take())
     }

@@ -22,6 +22,8 @@ const SECRET: &[u8] = b"the lab's secret, 32 bytes long.";
 /// Standard Webhooks: a timestamp further off than this is a replay.
 const TOLERANCE: Duration = Duration::from_secs(300);
 
+const HALF_AN_ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{}";
+
 /// What the receiver does with a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answers {
@@ -29,6 +31,10 @@ pub enum Answers {
     Status(u16),
     /// 200, after this long.
     Slow(Duration),
+    /// 200, and of the body that it announces only a part.
+    OkThenBreaksOff,
+    /// The same, and then nothing more until the sender gives up.
+    OkThenHangs,
     /// Takes it, and closes in the middle of the status line.
     BreaksOff,
     /// Takes it, and closes without a word: the answer is lost on the way.
@@ -207,6 +213,12 @@ fn respond(tcp: &mut TcpStream, answers: Answers) -> bool {
         Answers::Slow(by) => {
             std::thread::sleep(by);
             tcp.write_all(&ok).is_ok()
+        }
+        Answers::OkThenBreaksOff => tcp.write_all(HALF_AN_ANSWER).is_ok(),
+        Answers::OkThenHangs => {
+            let taken = tcp.write_all(HALF_AN_ANSWER).is_ok();
+            let _ = std::io::copy(tcp, &mut std::io::sink());
+            taken
         }
         Answers::Status(status) => {
             let answer = Response::new(status, "text/plain", "not now").to_bytes();

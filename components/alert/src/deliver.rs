@@ -3,158 +3,180 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use anyhow::Result;
-use watchbell_core::ledger::{Ledger, Message, payload};
+use anyhow::{Result, bail};
+use watchbell_core::ledger::{Failed, Lease, Ledger, Message, payload};
 use watchbell_core::monitor::Monitor;
 use watchbell_core::outcome::{Kind, Outcome};
 use watchbell_core::settings::AlertSettings;
 use watchbell_core::signature::sign;
-use watchbell_guest::outgoing::{Request, send};
-use watchbell_guest::store::{MONITOR_PREFIX, Records, ledger_key};
+use watchbell_core::time::UnixMs;
+use watchbell_guest::outgoing::{Request, post};
+use watchbell_guest::store::{Found, LEDGER_PREFIX, MONITOR_PREFIX, Records, ledger_key};
 use watchbell_guest::{Deadline, clock, log, variables};
 
 /// A run ends after this, its last attempt included, and leaves the rest to the next
 /// sweep: the clouds cut a request at 30 s.
 const RUN_MAX: Duration = Duration::from_secs(28);
-/// Of a webhook's answer nothing is used but its status.
-const ANSWER_BYTES_MAX: usize = 1024;
 
 /// Delivers everything that is due.
 pub fn run() -> Result<()> {
-    let settings = settings()?;
-    let records = Records::open()?;
-    let deadline = Deadline::after(RUN_MAX);
+    let run = Run {
+        settings: settings()?,
+        records: Records::open()?,
+        began: clock::now(),
+        deadline: Deadline::after(RUN_MAX),
+    };
     // What is rung while this run holds the lease is found by looking again.
-    while sweep(&records, &settings, deadline)? && !deadline.remaining().is_zero() {}
+    while run.sweep()? && !run.deadline.remaining().is_zero() {}
     Ok(())
 }
 
 /// With a mistake in them nothing is sent and nothing is lost: alerts are logged, and
 /// wait. A provider that fails ends the run: the next one may read what this cannot.
-fn settings() -> Result<Result<AlertSettings, ()>> {
-    let settings = variables::reading(|get| AlertSettings::read(get))?;
-    Ok(settings.map_err(|mistakes| {
-        for mistake in mistakes {
-            log::line(&mistake.to_string());
-        }
-    }))
+fn settings() -> Result<Option<AlertSettings>> {
+    let (settings, failed) = variables::read(|get| AlertSettings::read(get));
+    if let Some(mistake) = failed {
+        bail!("{mistake}");
+    }
+    Ok(settings
+        .map_err(|mistakes| {
+            for mistake in mistakes {
+                log::line(&mistake.to_string());
+            }
+        })
+        .ok())
 }
 
-/// One look at every monitor. True when something was delivered.
-fn sweep(
-    records: &Records,
-    settings: &Result<AlertSettings, ()>,
+struct Run {
+    settings: Option<AlertSettings>,
+    records: Records,
+    /// Who this run is to others, in a lease.
+    began: UnixMs,
     deadline: Deadline,
-) -> Result<bool> {
-    let mut ledgers: BTreeMap<String, (Ledger, bool)> = BTreeMap::new();
-    for key in records.keys("alert/")? {
-        let service = key.trim_start_matches("alert/").to_owned();
-        if let Some(ledger) = records.read(&key)? {
-            ledgers.insert(service, (ledger, false));
-        }
-    }
-    for key in records.keys(MONITOR_PREFIX)? {
-        let monitor: Option<Monitor> = match records.peek(&key) {
-            Ok(monitor) => monitor,
-            Err(e) => {
-                log::line(&format!("{e:#}"));
-                continue;
+}
+
+impl Run {
+    /// One look at every monitor. True when something was delivered. One service's
+    /// ledger that cannot be read or stored keeps no other from being told.
+    fn sweep(&self) -> Result<bool> {
+        let mut monitors: BTreeMap<String, Vec<Monitor>> = BTreeMap::new();
+        for key in self.records.keys()? {
+            if let Some(service) = key.strip_prefix(LEDGER_PREFIX) {
+                monitors.entry(service.to_owned()).or_default();
+            } else if key.starts_with(MONITOR_PREFIX) {
+                match self.records.peek::<Monitor>(&key) {
+                    Ok(Some(monitor)) => monitors
+                        .entry(monitor.definition.service.clone())
+                        .or_default()
+                        .push(monitor),
+                    Ok(None) => {}
+                    Err(e) => log::line(&format!("{e:#}")),
+                }
             }
+        }
+        let mut delivered = false;
+        for (service, monitors) in monitors {
+            match self.service(&ledger_key(&service), &monitors) {
+                Ok(some) => delivered |= some,
+                Err(e) => log::line(&format!("{e:#}")),
+            }
+        }
+        Ok(delivered)
+    }
+
+    /// Takes over what is pending in one service, and sends what is due.
+    fn service(&self, key: &str, monitors: &[Monitor]) -> Result<bool> {
+        let mut ledger = match self.records.read(key)? {
+            Found::Record(ledger) => ledger,
+            Found::Nothing | Found::Broken(_) => Ledger::default(),
         };
-        let Some(monitor) = monitor else { continue };
-        let (ledger, changed) = ledgers
-            .entry(monitor.definition.service.clone())
-            .or_default();
-        *changed |= ledger.take(&monitor);
-    }
-    let mut delivered = false;
-    for (service, (mut ledger, changed)) in ledgers {
-        let key = ledger_key(&service);
+        let mut changed = false;
+        for monitor in monitors {
+            changed |= ledger.take(monitor);
+        }
         if changed {
-            store(records, &key, &mut ledger, &BTreeSet::new())?;
-            if settings.is_err() {
-                for message in &ledger.outbox {
-                    log::line(&format!(
-                        "alert (waiting for the settings to be mended): {}",
-                        message.summary()
-                    ));
-                }
-            }
+            self.store(key, &mut ledger, &BTreeSet::new())?;
         }
-        delivered |= deliver(records, &key, &mut ledger, settings, deadline)?;
-    }
-    Ok(delivered)
-}
-
-/// Sends what is due. The ledger is stored before an attempt (with a lease, so that
-/// a run beside this one keeps off) and after it, so a death in between repeats a
-/// message under its id and loses none.
-fn deliver(
-    records: &Records,
-    key: &str,
-    ledger: &mut Ledger,
-    settings: &Result<AlertSettings, ()>,
-    deadline: Deadline,
-) -> Result<bool> {
-    if ledger.leased(clock::now()) || ledger.next(clock::now()).is_none() {
-        return Ok(false);
-    }
-    let Ok(settings) = settings else {
-        return Ok(false);
-    };
-    let mut delivered = BTreeSet::new();
-    while let Some(message) = ledger.next(clock::now()).cloned() {
-        if deadline.remaining() < settings.webhook_timeout {
-            break;
-        }
-        ledger.leased_until = Some(clock::now().plus(settings.webhook_timeout + LEASE_MARGIN));
-        store(records, key, ledger, &delivered)?;
-        match attempt(settings, &message) {
-            Ok(()) => {
-                ledger.delivered(&message.id);
-                delivered.insert(message.id);
-            }
-            Err(outcome) => {
-                let pause =
-                    ledger.failed(&message.id, settings.webhook_retry_interval, clock::now());
+        let Some(settings) = &self.settings else {
+            for message in ledger.outbox.iter().filter(|_| changed) {
                 log::line(&format!(
-                    "delivering {} ({}) to the webhook: {}; next attempt in {} s",
-                    message.id,
-                    message.type_name(),
-                    outcome.detail,
-                    pause.as_secs(),
+                    "alert (waiting for the settings to be mended): {}",
+                    message.summary()
                 ));
-                if outcome.kind != Some(Kind::Status) {
-                    // Not reachable at all: the others would only wait as long.
-                    break;
+            }
+            return Ok(false);
+        };
+        self.deliver(key, &mut ledger, settings)
+    }
+
+    /// Sends what is due. The ledger is stored before an attempt (with a lease, so that
+    /// a run beside this one keeps off) and after it, so a death in between repeats a
+    /// message under its id and loses none.
+    fn deliver(&self, key: &str, ledger: &mut Ledger, settings: &AlertSettings) -> Result<bool> {
+        let mut delivered = BTreeSet::new();
+        let mut claimed = false;
+        while !ledger.leased(self.began, clock::now()) {
+            let Some(message) = ledger.next(clock::now()).cloned() else {
+                break;
+            };
+            if self.deadline.remaining() < settings.webhook_timeout {
+                break;
+            }
+            let until = clock::now().plus(settings.webhook_timeout + LEASE_MARGIN);
+            ledger.lease = Some(Lease {
+                by: self.began,
+                until,
+            });
+            claimed = true;
+            self.store(key, ledger, &delivered)?;
+            match attempt(settings, &message) {
+                Ok(()) => {
+                    ledger.delivered(&message.id);
+                    delivered.insert(message.id);
+                }
+                Err((how, outcome)) => {
+                    let pause = ledger.failed(
+                        &message.id,
+                        how,
+                        settings.webhook_retry_interval,
+                        clock::now(),
+                    );
+                    log::line(&format!(
+                        "delivering {} ({}) to the webhook: {}; next attempt in {} s",
+                        message.id,
+                        message.type_name(),
+                        outcome.detail,
+                        pause.as_secs(),
+                    ));
+                    if outcome.kind != Some(Kind::Status) {
+                        // Not reachable at all: the others would only wait as long.
+                        break;
+                    }
                 }
             }
         }
+        if claimed {
+            ledger.lease = None;
+            self.store(key, ledger, &delivered)?;
+        }
+        Ok(!delivered.is_empty())
     }
-    ledger.leased_until = None;
-    store(records, key, ledger, &delivered)?;
-    Ok(!delivered.is_empty())
-}
 
-/// Writes the ledger with what another run has stored meanwhile. Between the reading
-/// and the writing another run may still write: checks keep a transition until it has
-/// been taken over for a while (`SETTLED_AFTER`), so such a loss is made good.
-fn store(
-    records: &Records,
-    key: &str,
-    ledger: &mut Ledger,
-    delivered: &BTreeSet<String>,
-) -> Result<()> {
-    if let Some(stored) = records.read::<Ledger>(key)? {
-        ledger.merge(stored, delivered);
+    /// Writes the ledger with what another run has stored meanwhile. Between the reading
+    /// and the writing another run may still write: checks keep a transition until it has
+    /// been taken over for a while (`SETTLED_AFTER`), so such a loss is made good.
+    fn store(&self, key: &str, ledger: &mut Ledger, delivered: &BTreeSet<String>) -> Result<()> {
+        if let Found::Record(stored) = self.records.read::<Ledger>(key)? {
+            ledger.merge(stored, delivered, self.began);
+        }
+        self.records.write(key, ledger)
     }
-    records.write(key, ledger)
 }
 
 /// Between the attempt's end and the ledger's next write.
 const LEASE_MARGIN: Duration = Duration::from_secs(2);
 
-fn attempt(settings: &AlertSettings, message: &Message) -> Result<(), Outcome> {
+fn attempt(settings: &AlertSettings, message: &Message) -> Result<(), (Failed, Outcome)> {
     let Some(url) = &settings.webhook_url else {
         log::line(&format!(
             "alert (no webhook_url is set, so it is only logged): {}",
@@ -185,16 +207,14 @@ fn attempt(settings: &AlertSettings, message: &Message) -> Result<(), Outcome> {
         headers: &headers,
         body: &body,
     };
-    let response = send(
-        &request,
-        ANSWER_BYTES_MAX,
-        Deadline::after(settings.webhook_timeout),
-    )?;
-    if (200..300).contains(&response.status) {
+    let status = post(&request, Deadline::after(settings.webhook_timeout))
+        .map_err(|outcome| (Failed::ForNow, outcome))?;
+    if (200..300).contains(&status) {
         return Ok(());
     }
-    Err(Outcome::failed(
-        Kind::Status,
-        format!("status {}, want 2xx", response.status),
+    let detail = format!("status {status}, want 2xx");
+    Err((
+        Failed::by_status(status),
+        Outcome::failed(Kind::Status, detail),
     ))
 }

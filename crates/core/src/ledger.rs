@@ -16,10 +16,15 @@ use crate::outcome::Kind;
 use crate::time::UnixMs;
 
 /// Undelivered messages kept; beyond it transitions stay pending with their
-/// monitors, which bound themselves. About 1 KB each and 6 KB at most: below a store's 1 MB.
-pub const OUTBOX_MAX: usize = 150;
+/// monitors, which bound themselves. About 1 KB each and 7 KB at most: below a store's 1 MB.
+pub const OUTBOX_MAX: usize = 100;
 /// The longest pause between two attempts.
 pub const RETRY_MAX: Duration = Duration::from_secs(300);
+/// A message that its receiver has refused for good (4xx) so often is still tried, and no
+/// longer holds back the later ones of its check: some quarter of an hour.
+const REFUSALS_MAX: u32 = 8;
+/// No lease is longer: one that ends later is a clock that went back, not a run at work.
+const LEASE_MAX: Duration = Duration::from_secs(60);
 
 /// One value in key-value, written by the alert component alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,8 +33,16 @@ pub struct Ledger {
     pub monitors: BTreeMap<String, Told>,
     /// Oldest first; of one check in the order of its transitions.
     pub outbox: Vec<Message>,
-    /// A run that delivers right now holds this; best effort, against duplicates only.
-    pub leased_until: Option<UnixMs>,
+    /// The run that delivers right now; best effort, against duplicates only.
+    pub lease: Option<Lease>,
+}
+
+/// Held by one run of the alert component while it delivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// When that run began: who holds it.
+    pub by: UnixMs,
+    pub until: UnixMs,
 }
 
 /// The part of a [`Ledger`] that checks read: what has been taken over.
@@ -43,11 +56,33 @@ pub struct TakenOver {
 pub struct Message {
     /// Constant over retries: the receiver's idempotency key.
     pub id: String,
-    pub definition: Definition,
     pub transition: Transition,
     /// Attempts that failed.
     pub attempts: u32,
+    /// Those of them that the receiver refused for good.
+    pub refusals: u32,
     pub next_attempt_at: UnixMs,
+}
+
+/// How an attempt failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// The receiver refuses this message, and will again (a 4xx that no time heals).
+    Refused,
+    /// Not reached, overloaded, broken: as good a time as any to try again later.
+    ForNow,
+}
+
+impl Failed {
+    /// What an answer that is no 2xx means (RFC 9110, section 15.5).
+    pub fn by_status(status: u16) -> Self {
+        match status {
+            // Timeout, Too Early, Too Many Requests: the same message may pass later.
+            408 | 425 | 429 => Failed::ForNow,
+            400..500 => Failed::Refused,
+            _ => Failed::ForNow,
+        }
+    }
 }
 
 impl Ledger {
@@ -71,8 +106,10 @@ impl Ledger {
                 self.enqueue(monitor, transition.clone(), &mut now_told);
             }
         }
-        if let Some(resolved) = told_over(monitor, &now_told) {
-            self.enqueue(monitor, resolved, &mut now_told);
+        if let Some(made_good) =
+            told_over(monitor, &now_told).or_else(|| told_open(monitor, told.as_ref()))
+        {
+            self.enqueue(monitor, made_good, &mut now_told);
         }
         let changed = told.as_ref() != Some(&now_told);
         // A monitor that has never had anything to tell costs no entry.
@@ -91,17 +128,35 @@ impl Ledger {
             Event::CertificateExpiring { .. } => told.open_since,
         };
         self.outbox.push(Message {
-            id: message_id(monitor, transition.sequence),
-            definition: monitor.definition.clone(),
+            id: message_id(
+                &monitor.definition.check,
+                monitor.born_at,
+                transition.sequence,
+            ),
             transition,
             attempts: 0,
+            refusals: 0,
             next_attempt_at: UnixMs(0),
         });
     }
 
     /// Takes in what another run has stored meanwhile, so that writing this ledger
-    /// takes nothing back. `delivered` are the ids that this run has delivered.
-    pub fn merge(&mut self, stored: Ledger, delivered: &BTreeSet<String>) {
+    /// takes nothing back. `delivered` are the ids that this run has delivered, `by` is
+    /// when it began.
+    pub fn merge(&mut self, stored: Ledger, delivered: &BTreeSet<String>, by: UnixMs) {
+        // Taken over by another run and no longer in its outbox: delivered by it.
+        self.outbox.retain(|ours| {
+            let there = stored.outbox.iter().any(|m| m.id == ours.id);
+            there || !stored.covers(ours)
+        });
+        for message in stored.outbox {
+            match self.outbox.iter_mut().find(|m| m.id == message.id) {
+                Some(ours) if ours.attempts < message.attempts => *ours = message,
+                Some(_) => {}
+                None if delivered.contains(&message.id) => {}
+                None => self.outbox.push(message),
+            }
+        }
         for (check, told) in stored.monitors {
             let newer = self.monitors.get(&check).is_none_or(|ours| {
                 told.born_at > ours.born_at
@@ -111,24 +166,34 @@ impl Ledger {
                 self.monitors.insert(check, told);
             }
         }
-        for message in stored.outbox {
-            let known = self.outbox.iter().any(|m| m.id == message.id);
-            if !known && !delivered.contains(&message.id) {
-                self.outbox.push(message);
-            }
-        }
+        let ours = self.lease.filter(|lease| lease.by == by);
+        self.lease = ours.or(stored.lease.filter(|lease| lease.by != by));
     }
 
-    /// The message to send now: the first of its check (order is kept within a
-    /// check), whose time has come. A clock that went back does not hold it forever.
-    pub fn next(&self, now: UnixMs) -> Option<&Message> {
-        let mut seen: Vec<&str> = Vec::new();
-        self.outbox.iter().find(|m| {
-            let first = !seen.contains(&m.definition.check.as_str());
-            seen.push(&m.definition.check);
-            let horizon = now.plus(RETRY_MAX + RETRY_MAX);
-            first && (m.next_attempt_at <= now || m.next_attempt_at > horizon)
+    /// Whether the message's transition is among those taken over.
+    fn covers(&self, message: &Message) -> bool {
+        let check = &message.transition.definition.check;
+        self.monitors.get(check).is_some_and(|told| {
+            told.sequence >= message.transition.sequence
+                && message.id == message_id(check, told.born_at, message.transition.sequence)
         })
+    }
+
+    /// The message to send now. Of one check only the first may go (order is kept), unless
+    /// that is refused for good; of those whose time has come the one that has waited
+    /// longest for it. A clock that went back does not hold one forever.
+    pub fn next(&self, now: UnixMs) -> Option<&Message> {
+        let horizon = now.plus(RETRY_MAX + RETRY_MAX);
+        let mut held: Vec<&str> = Vec::new();
+        let firsts = self.outbox.iter().filter(|m| {
+            let check = m.transition.definition.check.as_str();
+            let first = !held.contains(&check);
+            if m.refusals < REFUSALS_MAX {
+                held.push(check);
+            }
+            first && (m.next_attempt_at <= now || m.next_attempt_at > horizon)
+        });
+        firsts.min_by_key(|m| m.next_attempt_at)
     }
 
     /// The receiver has it (a 2xx).
@@ -137,21 +202,30 @@ impl Ledger {
     }
 
     /// The attempt failed: the next one waits, longer each time. Gives the pause.
-    pub fn failed(&mut self, id: &str, retry_interval: Duration, now: UnixMs) -> Duration {
+    pub fn failed(
+        &mut self,
+        id: &str,
+        how: Failed,
+        retry_interval: Duration,
+        now: UnixMs,
+    ) -> Duration {
         let Some(message) = self.outbox.iter_mut().find(|m| m.id == id) else {
             return Duration::ZERO;
         };
         message.attempts = message.attempts.saturating_add(1);
+        if how == Failed::Refused {
+            message.refusals = message.refusals.saturating_add(1);
+        }
         let pause = pause(&message.id, message.attempts, retry_interval);
         message.next_attempt_at = now.plus(pause);
         pause
     }
 
-    /// Whether another run delivers right now.
-    pub fn leased(&self, now: UnixMs) -> bool {
-        // A lease far in the future is a clock that went back, not a run at work.
-        self.leased_until
-            .is_some_and(|until| now < until && until.since(now) <= Duration::from_secs(60))
+    /// Whether another run than the one that began at `by` delivers right now.
+    pub fn leased(&self, by: UnixMs, now: UnixMs) -> bool {
+        self.lease.is_some_and(|lease| {
+            lease.by != by && now < lease.until && lease.until.since(now) <= LEASE_MAX
+        })
     }
 }
 
@@ -176,19 +250,38 @@ fn told_over(monitor: &Monitor, told: &Told) -> Option<Transition> {
     Some(Transition {
         sequence: told.sequence + 1,
         at,
+        definition: monitor.definition.clone(),
+        event,
+    })
+}
+
+/// The *triggered* that was lost with a ledger that could not be read: an outage that its
+/// check has told goes on, and nothing here knows of the check.
+fn told_open(monitor: &Monitor, told: Option<&Told>) -> Option<Transition> {
+    let goes_on = monitor.health == Health::Down && monitor.pending.is_empty();
+    if told.is_some() || !goes_on || monitor.sequence == 0 {
+        return None;
+    }
+    let failure = monitor.failure.as_ref();
+    let event = Event::Triggered {
+        failing_since: monitor.failing_since.unwrap_or(monitor.since),
+        kind: failure.and_then(|f| f.kind).unwrap_or(Kind::Internal),
+        reason: failure.and_then(|f| f.reason.clone()),
+        detail: failure.map(|f| f.detail.clone()).unwrap_or_default(),
+    };
+    Some(Transition {
+        sequence: monitor.sequence,
+        at: monitor.since,
+        definition: monitor.definition.clone(),
         event,
     })
 }
 
 /// `msg_` and 32 hex digits over what makes the transition this one and no other, and
 /// over nothing that an operator may change meanwhile.
-fn message_id(monitor: &Monitor, sequence: u64) -> String {
+fn message_id(check: &str, born_at: UnixMs, sequence: u64) -> String {
     let mut hash = Sha256::new();
-    for part in [
-        monitor.definition.check.as_str(),
-        &monitor.born_at.0.to_string(),
-        &sequence.to_string(),
-    ] {
+    for part in [check, &born_at.0.to_string(), &sequence.to_string()] {
         hash.update(part.as_bytes());
         hash.update([0]);
     }
@@ -225,7 +318,7 @@ pub fn payload(message: &Message) -> serde_json::Value {
         runbook,
         runbook_url,
         ..
-    } = &message.definition;
+    } = &message.transition.definition;
     let at = message.transition.at;
     let (kind, reason, detail) = match &message.transition.event {
         Event::Triggered {
@@ -300,7 +393,7 @@ impl Message {
             target,
             runbook,
             ..
-        } = &self.definition;
+        } = &self.transition.definition;
         let action = if runbook.is_empty() {
             String::new()
         } else {

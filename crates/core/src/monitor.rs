@@ -7,20 +7,26 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::outcome::{Kind, Outcome, Status};
+use crate::outcome::{Identity, Kind, Outcome, Status, one_line};
 use crate::settings::{Common, Severity, Threshold};
 use crate::time::UnixMs;
 
 /// Without a probe for more than this many intervals, nothing is known of the time between.
 const GAP_INTERVALS: u32 = 3;
+/// Over a longer gap than this a count begins anew: a laptop that slept through the night
+/// has not failed twice in a row. A shorter one keeps it, or a check whose caller comes
+/// more rarely than its interval says could never reach a threshold.
+const COUNT_KEPT_MAX: Duration = Duration::from_secs(3600);
 /// Transitions kept while nobody confirms them; beyond it the oldest recovery and
 /// relapse fold into one outage, so that the record stays far below a store's 1 MB.
 const PENDING_MAX: usize = 32;
 /// Longer than a run of the alert component can last with what it read at its start.
 pub const SETTLED_AFTER: Duration = Duration::from_secs(60);
 /// Certificates whose alerted thresholds are remembered: a balancer may serve several,
-/// and each costs 100 bytes of the record.
-const CERTIFICATES_MAX: usize = 32;
+/// and each costs 120 bytes of the record. Beyond it the first to end is forgotten.
+const CERTIFICATES_MAX: usize = 128;
+/// Of a target, as records and messages show it.
+const TARGET_CHARS_MAX: usize = 300;
 
 /// The state of the monitored thing, as far as it is confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,8 +42,11 @@ pub enum Health {
     Down,
 }
 
+/// Reason of an `internal` failure: the check's record could not be read.
+pub const STATE_LOST: &str = "state-lost";
+
 /// When things count.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     pub interval: Duration,
     pub retry_interval: Duration,
@@ -82,8 +91,8 @@ pub struct Memory {
     /// The optional thing has been there once.
     pub present: bool,
     /// The value that must stay what it was.
-    pub identity: Option<String>,
-    /// The narrowest threshold alerted, by certificate; the one seen last is last.
+    pub identity: Option<Identity>,
+    /// The narrowest threshold alerted, by certificate.
     pub certificates: Vec<Alerted>,
 }
 
@@ -91,6 +100,7 @@ pub struct Memory {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alerted {
     pub sha256: String,
+    pub not_after_unix_s: i64,
     /// In seconds before not-after: the same whatever list of thresholds is configured.
     pub inside_s: i64,
 }
@@ -111,6 +121,8 @@ pub struct Transition {
     /// Consecutive within a monitor's life; 1 is the first.
     pub sequence: u64,
     pub at: UnixMs,
+    /// The check as it was then: what is told later is told of it.
+    pub definition: Definition,
     pub event: Event,
 }
 
@@ -202,6 +214,21 @@ impl Monitor {
         }
     }
 
+    /// In place of a record that could not be read: what it counted and remembered is
+    /// gone, and that is told. The next probe that finds the target well ends it.
+    pub fn in_place_of_lost(definition: Definition, why: &str, now: UnixMs) -> Self {
+        let mut monitor = Self::new(definition, now);
+        let outcome = Outcome::failed(Kind::Internal, why).reason(STATE_LOST);
+        let once = Policy {
+            failure_threshold: 1,
+            ..Policy::default()
+        };
+        monitor = step(monitor, &once, &outcome, now);
+        // The target has not been probed: that is due at once.
+        monitor.last = None;
+        monitor
+    }
+
     /// Whether a failure or a recovery awaits its confirmation.
     pub fn unconfirmed(&self) -> bool {
         match self.health {
@@ -230,7 +257,13 @@ impl Monitor {
 
     /// The check as it is configured now. Another target is another thing: what was
     /// remembered of the old one, or was being counted, says nothing about it.
+    ///
+    /// While something is open or untold the service stays: it is told where it began.
     pub fn redefine(&mut self, mut definition: Definition) {
+        definition.target = one_line(&definition.target, TARGET_CHARS_MAX);
+        if !self.pending.is_empty() || self.health == Health::Down {
+            definition.service.clone_from(&self.definition.service);
+        }
         if definition.target.is_empty() {
             // A configuration that cannot be read says nothing about the target.
             definition.target.clone_from(&self.definition.target);
@@ -261,7 +294,12 @@ impl Monitor {
     /// Where the alert component knows more than this record (a store lost the last
     /// writes), its knowledge is adopted, so that no number is used twice and an
     /// outage that was told is also told to be over.
-    pub fn confirm(&mut self, told: &Told, now: UnixMs) {
+    pub fn confirm(&mut self, told: Option<&Told>, now: UnixMs) {
+        let Some(told) = told else {
+            // Nothing is known there: what was seen to be taken over has been taken back.
+            self.confirmed = None;
+            return;
+        };
         let never_told = self.sequence == 0 && self.pending.is_empty();
         if told.born_at != self.born_at {
             if !never_told {
@@ -270,7 +308,8 @@ impl Monitor {
             self.born_at = told.born_at;
         }
         match self.confirmed {
-            Some(c) if c.sequence <= told.sequence => {
+            // A clock that went back begins the wait anew.
+            Some(c) if c.sequence <= told.sequence && c.at <= now => {
                 if now.since(c.at) >= SETTLED_AFTER {
                     self.pending.retain(|t| t.sequence > c.sequence);
                     self.confirmed = None;
@@ -339,21 +378,28 @@ pub fn step(mut monitor: Monitor, policy: &Policy, outcome: &Outcome, now: UnixM
     monitor
 }
 
-/// A gap of several intervals proves nothing about the time between: what was being
-/// counted starts again. An outage that was told stays open until a probe says otherwise.
+/// A gap of several intervals proves nothing about the time between. An outage that was
+/// told stays open until a probe says otherwise; what was being counted goes on, or over a
+/// long gap begins anew.
 fn forget_over_gap(monitor: &mut Monitor, policy: &Policy, now: UnixMs) {
     let Some(last_at) = monitor.last.as_ref().map(|l| l.at) else {
         return;
     };
-    if now.since(last_at) <= policy.interval * GAP_INTERVALS {
+    let gap = now.since(last_at);
+    if gap <= policy.interval * GAP_INTERVALS {
         return;
     }
-    monitor.consecutive_successes = 0;
+    let anew = gap > COUNT_KEPT_MAX;
+    if anew {
+        monitor.consecutive_successes = 0;
+    }
     if monitor.health != Health::Down {
         monitor.health = Health::Unknown;
         monitor.since = last_at;
-        monitor.consecutive_failures = 0;
-        monitor.failing_since = None;
+        if anew {
+            monitor.consecutive_failures = 0;
+            monitor.failing_since = None;
+        }
     }
 }
 
@@ -425,18 +471,22 @@ fn warn_of_expiry(monitor: &mut Monitor, policy: &Policy, outcome: &Outcome, now
     let threshold = policy.thresholds[crossed - 1];
     let inside_s = crate::certificate::inside_s(threshold, seen);
     let list = &mut monitor.memory.certificates;
-    let known = list
-        .iter()
-        .position(|a| a.sha256 == seen.sha256)
-        .map(|i| list.remove(i));
-    if list.len() == CERTIFICATES_MAX {
-        list.remove(0);
-    }
+    let known = list.iter_mut().find(|a| a.sha256 == seen.sha256);
     let alerted = known.as_ref().is_some_and(|k| k.inside_s <= inside_s);
-    list.push(known.filter(|_| alerted).unwrap_or(Alerted {
-        sha256: seen.sha256.clone(),
-        inside_s,
-    }));
+    match known {
+        Some(known) => known.inside_s = known.inside_s.min(inside_s),
+        None => {
+            if list.len() >= CERTIFICATES_MAX {
+                list.sort_unstable_by_key(|a| a.not_after_unix_s);
+                list.remove(0);
+            }
+            list.push(Alerted {
+                sha256: seen.sha256.clone(),
+                not_after_unix_s: seen.not_after_unix_s,
+                inside_s,
+            });
+        }
+    }
     if alerted {
         return;
     }
@@ -454,6 +504,7 @@ fn push(monitor: &mut Monitor, event: Event, now: UnixMs) {
     monitor.pending.push(Transition {
         sequence: monitor.sequence,
         at: now,
+        definition: monitor.definition.clone(),
         event,
     });
 }

@@ -116,6 +116,15 @@ pub struct CertificateSeen {
     pub not_after_unix_s: i64,
 }
 
+/// A value that must stay what it is, and where in the answer it stands: another place
+/// is another thing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// A JSON pointer.
+    pub pointer: String,
+    pub value: String,
+}
+
 /// The result of one probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
@@ -130,7 +139,7 @@ pub struct Outcome {
     pub certificate: Option<CertificateSeen>,
     /// A value that the check remembers between probes (Headscale's public key),
     /// when this probe saw one.
-    pub identity: Option<String>,
+    pub identity: Option<Identity>,
     /// Whether the optional part that this check watches was seen to be there:
     /// `Some(true)` once seen, `None` when the probe says nothing about it.
     pub present: Option<bool>,

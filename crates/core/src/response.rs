@@ -5,11 +5,13 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::monitor::Memory;
-use crate::outcome::{Kind, Outcome, one_line};
+use crate::outcome::{Identity, Kind, Outcome, one_line};
 use crate::settings::{Assertion, HttpSettings, Presence};
 
 /// Of a server's text, this much is repeated in a detail.
 const EXCERPT_CHARS: usize = 60;
+/// Of a value that changed: all of a key (`mkey:` and 64 digits), to be copied from the alert.
+const IDENTITY_CHARS: usize = 80;
 
 /// The answer as far as it was read.
 pub struct Response {
@@ -19,6 +21,8 @@ pub struct Response {
     pub body: Vec<u8>,
     /// The body went on beyond `body_bytes_max`.
     pub truncated: bool,
+    /// Why the body did not come to its end, where it did not.
+    pub broken: Option<Outcome>,
     pub elapsed: Duration,
 }
 
@@ -28,11 +32,16 @@ pub fn judge(settings: &HttpSettings, memory: &Memory, response: &Response) -> O
     if !settings.expect_status.contains(status) {
         return unexpected_status(settings, memory, response);
     }
+    if let Some(broken) = &response.broken {
+        return broken.clone();
+    }
     let body = String::from_utf8_lossy(&response.body);
-    let found = texts(settings, &body)
+    let found = texts(settings, response, &body)
         .or_else(|| headers(settings, response))
         .map_or_else(|| json(settings, memory, response, &body), Err);
     let identity = match found {
+        // A changed value has its own hint.
+        Err(outcome) if outcome.reason.is_some() => return outcome,
         Err(outcome) => return outcome.and_hint(&settings.hint),
         Ok(identity) => identity,
     };
@@ -73,19 +82,22 @@ fn unexpected_status(settings: &HttpSettings, memory: &Memory, response: &Respon
     Outcome::failed(Kind::Status, detail).and_hint(&settings.hint)
 }
 
-fn texts(settings: &HttpSettings, body: &str) -> Option<Outcome> {
+fn texts(settings: &HttpSettings, response: &Response, body: &str) -> Option<Outcome> {
     if let Some(word) = &settings.expect_keyword
         && !body.contains(word)
     {
         return Some(body_failure(format!("the body has no {word:?}"), body));
     }
-    if let Some(word) = &settings.reject_keyword
-        && body.contains(word)
-    {
-        return Some(Outcome::failed(
-            Kind::Body,
-            format!("the body has {word:?}, want none"),
-        ));
+    if let Some(word) = &settings.reject_keyword {
+        if body.contains(word) {
+            return Some(Outcome::failed(
+                Kind::Body,
+                format!("the body has {word:?}, want none"),
+            ));
+        }
+        if response.truncated {
+            return Some(too_long(settings, &format!("no {word:?} in all of it")));
+        }
     }
     if let Some(regex) = &settings.expect_regex
         && !regex.is_match(body)
@@ -119,13 +131,10 @@ fn headers(settings: &HttpSettings, response: &Response) -> Option<Outcome> {
         {
             return None;
         }
-        let got = values
-            .next()
-            .map(|v| one_line(v, EXCERPT_CHARS))
-            .unwrap_or_default();
+        // Not what it is, nor what it should be: a header may hold a token.
         Some(Outcome::failed(
             Kind::Body,
-            format!("the header {name:?} is {got:?}, want {}", assertion.test),
+            format!("the header {name:?} is not as expect_header wants it"),
         ))
     })
 }
@@ -136,16 +145,12 @@ fn json(
     memory: &Memory,
     response: &Response,
     body: &str,
-) -> Result<Option<String>, Outcome> {
+) -> Result<Option<Identity>, Outcome> {
     if settings.expect_json.is_empty() && settings.remember.is_none() {
         return Ok(None);
     }
     if response.truncated {
-        let max = settings.body_bytes_max;
-        return Err(Outcome::failed(
-            Kind::Body,
-            format!("the body is longer than {max} bytes, want JSON within it"),
-        ));
+        return Err(too_long(settings, "JSON within it"));
     }
     let value: Value = serde_json::from_slice(&response.body)
         .map_err(|_| body_failure("the body is not JSON".to_owned(), body))?;
@@ -178,7 +183,7 @@ fn identity(
     memory: &Memory,
     pointer: &str,
     value: Option<&Value>,
-) -> Result<String, Outcome> {
+) -> Result<Identity, Outcome> {
     let Some(Value::String(got)) = value else {
         return Err(Outcome::failed(
             Kind::Body,
@@ -196,17 +201,29 @@ fn identity(
             format!("{pointer} is {got:?}, which is no real value"),
         ));
     }
-    match settings.pinned.as_ref().or(memory.identity.as_ref()) {
+    let remembered = memory.identity.as_ref().filter(|i| i.pointer == pointer);
+    let known = settings.pinned.as_ref().or(remembered.map(|i| &i.value));
+    match known {
         Some(known) if known != got => {
-            let (got, known) = (one_line(got, EXCERPT_CHARS), one_line(known, EXCERPT_CHARS));
-            Err(Outcome::failed(
-                Kind::Protocol,
-                format!("{pointer} changed to {got}, want {known}"),
-            )
-            .reason("key-changed"))
+            let [got, known] = [got, known].map(|text| one_line(text, IDENTITY_CHARS));
+            let detail = format!("{pointer} changed to {got}, want {known}");
+            Err(Outcome::failed(Kind::Protocol, detail)
+                .reason("key-changed")
+                .and_hint(&settings.remember_hint))
         }
-        _ => Ok(got.clone()),
+        _ => Ok(Identity {
+            pointer: pointer.to_owned(),
+            value: got.clone(),
+        }),
     }
+}
+
+fn too_long(settings: &HttpSettings, want: &str) -> Outcome {
+    let max = settings.body_bytes_max;
+    Outcome::failed(
+        Kind::Body,
+        format!("the body is longer than body_bytes_max, {max}; want {want}"),
+    )
 }
 
 fn body_failure(what: String, body: &str) -> Outcome {

@@ -6,10 +6,36 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use support::*;
-use watchbell_core::ledger::{Ledger, OUTBOX_MAX, RETRY_MAX, payload};
-use watchbell_core::monitor::{Monitor, Policy, step};
+use watchbell_core::ledger::{Failed, Lease, Ledger, OUTBOX_MAX, RETRY_MAX, payload};
+use watchbell_core::monitor::{Event, Monitor, Policy, step};
 use watchbell_core::outcome::Outcome;
 use watchbell_core::time::UnixMs;
+
+const RETRY: Duration = Duration::from_secs(10);
+/// Two runs of the alert component, by when they began.
+const A: UnixMs = UnixMs(START.0 + 1);
+const B: UnixMs = UnixMs(START.0 + 2);
+
+fn lease(by: UnixMs, until_s: u64) -> Option<Lease> {
+    let until = at(until_s);
+    Some(Lease { by, until })
+}
+
+fn of(check: &str) -> Monitor {
+    let mut definition = definition();
+    definition.check = check.into();
+    drive(
+        &policy(),
+        Monitor::new(definition, START),
+        &[(0, down()), (20, down())],
+    )
+}
+
+fn checks(ledger: &Ledger) -> Vec<&str> {
+    let all = ledger.outbox.iter();
+    all.map(|m| m.transition.definition.check.as_str())
+        .collect()
+}
 
 fn outage() -> Monitor {
     drive(&policy(), fresh(), &[(0, down()), (20, down())])
@@ -63,7 +89,7 @@ fn messages_of_a_check_go_out_in_order() {
     ));
     let first = ledger.next(at(100)).unwrap().clone();
     assert_eq!(first.type_name(), "alert.triggered");
-    let pause = ledger.failed(&first.id, Duration::from_secs(10), at(100));
+    let pause = ledger.failed(&first.id, Failed::ForNow, RETRY, at(100));
     assert!(
         ledger.next(at(100)).is_none(),
         "resolved must wait for triggered"
@@ -85,7 +111,7 @@ fn pauses_double_up_to_a_cap_and_never_vanish() {
     let base = Duration::from_secs(10);
     let mut largest = Duration::ZERO;
     for attempt in 1..100_u32 {
-        let pause = ledger.failed(&id, base, at(0));
+        let pause = ledger.failed(&id, Failed::ForNow, base, at(0));
         let full = base
             .saturating_mul(1_u32.checked_shl(attempt - 1).unwrap_or(u32::MAX))
             .min(RETRY_MAX);
@@ -103,20 +129,21 @@ fn a_clock_that_went_back_holds_no_message_for_good() {
     let mut ledger = Ledger::default();
     ledger.take(&outage());
     let id = ledger.outbox[0].id.clone();
-    ledger.failed(&id, Duration::from_secs(10), at(1_000_000));
+    ledger.failed(&id, Failed::ForNow, RETRY, at(1_000_000));
     assert!(ledger.next(at(0)).is_some());
-    ledger.leased_until = Some(at(1_000_000));
-    assert!(!ledger.leased(at(0)));
+    ledger.lease = lease(A, 1_000_000);
+    assert!(!ledger.leased(B, at(0)));
 }
 
 #[test]
-fn a_lease_ends_by_itself() {
+fn a_lease_ends_by_itself_and_is_no_hindrance_to_its_holder() {
     let ledger = Ledger {
-        leased_until: Some(at(12)),
+        lease: lease(A, 12),
         ..Ledger::default()
     };
     for (second, leased) in [(0, true), (11, true), (12, false), (13, false)] {
-        assert_eq!(ledger.leased(at(second)), leased, "at {second} s");
+        assert_eq!(ledger.leased(B, at(second)), leased, "at {second} s");
+        assert!(!ledger.leased(A, at(second)), "at {second} s");
     }
 }
 
@@ -137,11 +164,9 @@ fn a_full_outbox_leaves_transitions_with_their_monitor() {
     ledger.take(&outage());
     let template = ledger.outbox[0].clone();
     ledger.outbox = vec![template; OUTBOX_MAX];
-    let mut other = outage();
-    other.definition.check = "derp".into();
-    assert!(!ledger.take(&other));
+    assert!(!ledger.take(&of("derp")));
     ledger.outbox.pop();
-    assert!(ledger.take(&other));
+    assert!(ledger.take(&of("derp")));
 }
 
 #[test]
@@ -187,20 +212,182 @@ fn a_run_takes_nothing_back_that_another_has_stored() {
     let mut slow = Ledger::default();
     slow.take(&outage());
     let mut stored = slow.clone();
-    let mut other = outage();
-    other.definition.check = "derp".into();
-    stored.take(&other);
-    let delivered = [slow.outbox[0].id.clone()].into();
-    slow.delivered(&stored.outbox[0].id.clone());
-    slow.merge(stored, &delivered);
+    stored.take(&of("derp"));
+    let id = slow.outbox[0].id.clone();
+    slow.delivered(&id);
+    slow.merge(stored, &[id].into(), A);
     assert_eq!(slow.monitors.keys().collect::<Vec<_>>(), ["derp", "health"]);
+    assert_eq!(checks(&slow), ["derp"]);
+}
+
+#[test]
+fn what_another_run_has_delivered_is_not_sent_again() {
+    let mut stored = Ledger::default();
+    stored.take(&outage());
+    let mut slow = stored.clone();
+    let id = stored.outbox[0].id.clone();
+    stored.delivered(&id);
+    slow.take(&of("derp"));
+    slow.merge(stored, &[].into(), A);
+    assert_eq!(checks(&slow), ["derp"]);
+}
+
+#[test]
+fn attempts_that_another_run_has_made_count() {
+    let mut stored = Ledger::default();
+    stored.take(&outage());
+    let mut slow = stored.clone();
+    let id = stored.outbox[0].id.clone();
+    stored.failed(&id, Failed::Refused, RETRY, at(30));
+    slow.merge(stored.clone(), &[].into(), A);
+    assert_eq!(slow.outbox, stored.outbox);
+    // And ours, which are newer, are not taken back.
+    slow.failed(&id, Failed::Refused, RETRY, at(60));
+    let ours = slow.outbox.clone();
+    slow.merge(stored, &[].into(), A);
+    assert_eq!(slow.outbox, ours);
+}
+
+#[test]
+fn of_two_leases_the_stored_one_of_another_run_stands_and_a_released_one_does_not() {
+    // (ours, stored, after merging by A)
+    for (ours, stored, merged) in [
+        (None, lease(B, 9), lease(B, 9)),
+        (None, lease(A, 9), None),
+        (lease(A, 12), lease(A, 9), lease(A, 12)),
+        (lease(B, 9), None, None),
+    ] {
+        let mut ledger = Ledger {
+            lease: ours,
+            ..Ledger::default()
+        };
+        let stored = Ledger {
+            lease: stored,
+            ..Ledger::default()
+        };
+        let shown = format!("{ours:?}, stored {:?}", stored.lease);
+        ledger.merge(stored, &[].into(), A);
+        assert_eq!(ledger.lease, merged, "{shown}");
+    }
+}
+
+#[test]
+fn a_message_refused_for_good_holds_nothing_back_and_is_not_lost() {
+    let mut ledger = Ledger::default();
+    let runs = [(0, down()), (20, down()), (80, up())];
+    ledger.take(&drive(&policy(), fresh(), &runs));
+    let first = ledger.outbox[0].id.clone();
+    for _ in 0..7 {
+        ledger.failed(&first, Failed::Refused, RETRY, at(0));
+        assert!(ledger.next(at(1)).is_none(), "the order is kept at first");
+    }
+    ledger.failed(&first, Failed::Refused, RETRY, at(0));
+    let second = ledger.next(at(1)).unwrap().clone();
+    assert_eq!(second.type_name(), "alert.resolved");
+    ledger.delivered(&second.id);
+    assert_eq!(ledger.next(at(10_000)).unwrap().id, first, "tried for ever");
+    // However often it only cannot be reached, nothing passes it.
+    let mut ledger = Ledger::default();
+    ledger.take(&drive(&policy(), fresh(), &runs));
+    for _ in 0..50 {
+        ledger.failed(&first, Failed::ForNow, RETRY, at(0));
+    }
+    assert!(ledger.next(at(1)).is_none());
+}
+
+#[test]
+fn a_refusal_is_a_status_that_no_time_heals() {
+    for (status, how) in [
+        (302, Failed::ForNow),
+        (400, Failed::Refused),
+        (401, Failed::Refused),
+        (408, Failed::ForNow),
+        (413, Failed::Refused),
+        (425, Failed::ForNow),
+        (429, Failed::ForNow),
+        (499, Failed::Refused),
+        (500, Failed::ForNow),
+        (503, Failed::ForNow),
+    ] {
+        assert_eq!(Failed::by_status(status), how, "{status}");
+    }
+}
+
+#[test]
+fn of_the_messages_that_are_due_the_one_that_waits_longest_goes_first() {
+    let mut ledger = Ledger::default();
+    for check in ["derp", "health", "key"] {
+        ledger.take(&of(check));
+    }
+    // Each attempt fails without an answer, so a run makes one: all get their turn.
+    let mut tried = Vec::new();
+    for sweep in 0..6 {
+        let now = at(1000 + sweep * 1000);
+        let message = ledger.next(now).unwrap().clone();
+        ledger.failed(&message.id, Failed::ForNow, RETRY, now);
+        tried.push(message.transition.definition.check);
+    }
+    assert_eq!(tried, ["derp", "health", "key", "derp", "health", "key"]);
+}
+
+#[test]
+fn an_outage_is_told_again_by_a_ledger_that_knows_nothing_of_it() {
+    let mut lost = Ledger::default();
+    lost.take(&outage());
+    let id = lost.outbox[0].id.clone();
+    let mut monitor = outage();
+    monitor.pending.clear();
+    let mut anew = Ledger::default();
+    assert!(anew.take(&monitor));
+    assert_eq!(types(&anew), ["alert.triggered"]);
+    assert_eq!(anew.outbox[0].id, id, "the same transition");
+    assert!(!anew.take(&monitor), "once");
+    let over = step(monitor, &policy(), &up(), at(80));
+    assert!(anew.take(&over));
+    assert_eq!(types(&anew), ["alert.triggered", "alert.resolved"]);
+}
+
+#[test]
+fn a_transition_is_told_of_the_check_as_it_was_then() {
+    let mut monitor = outage();
+    let mut renamed = definition();
+    renamed.label = "something else".into();
+    renamed.service = "other".into();
+    renamed.target = "https://other.example.com/health".into();
+    monitor.redefine(renamed);
     assert_eq!(
-        slow.outbox
-            .iter()
-            .map(|m| m.definition.check.as_str())
-            .collect::<Vec<_>>(),
-        ["derp"]
+        monitor.definition.service, "headscale",
+        "an outage stays with the service that it began in"
     );
+    let mut ledger = Ledger::default();
+    ledger.take(&monitor);
+    let told = payload(&ledger.outbox[0]);
+    let check = &told["data"]["checks"][0];
+    assert_eq!(check["label"], "Headscale API");
+    assert_eq!(check["target"], "https://hs.example.com/health");
+    // Over, told and dropped: now the service may change.
+    let mut well = step(monitor, &policy(), &up(), at(80));
+    well.pending.clear();
+    let mut moved = definition();
+    moved.service = "other".into();
+    well.redefine(moved);
+    assert_eq!(well.definition.service, "other");
+}
+
+#[test]
+fn a_record_that_could_not_be_read_is_told_and_over_with_the_next_good_probe() {
+    let monitor = Monitor::in_place_of_lost(definition(), "got garbage", at(0));
+    assert!(monitor.due(&policy(), at(0)), "nothing has been probed");
+    let Event::Triggered { reason, detail, .. } = &monitor.pending[0].event else {
+        panic!("want triggered")
+    };
+    assert_eq!(
+        (reason.as_deref(), detail.as_str()),
+        (Some("state-lost"), "got garbage")
+    );
+    let mut ledger = Ledger::default();
+    ledger.take(&step(monitor, &policy(), &up(), at(0)));
+    assert_eq!(types(&ledger), ["alert.triggered", "alert.resolved"]);
 }
 
 #[test]
@@ -234,9 +421,7 @@ proptest! {
         for (fails, what) in runs {
             second += 20;
             // As the check does: drop what has been confirmed for long, then count.
-            if let Some(told) = stored.monitors.get("health") {
-                monitor.confirm(told, at(second));
-            }
+            monitor.confirm(stored.monitors.get("health"), at(second));
             let outcome: Outcome = if fails { down() } else { up() };
             monitor = step(monitor, &p, &outcome, at(second));
             match what {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use watchbell_core::monitor::Memory;
-use watchbell_core::outcome::Outcome;
+use watchbell_core::outcome::{Identity, Kind, Outcome};
 use watchbell_core::response::{Response, judge};
 use watchbell_core::settings::HttpSettings;
 
@@ -28,6 +28,7 @@ fn answer(status: u16, body: &str) -> Response {
         headers: vec![("content-type".into(), "application/json".into())],
         body: body.as_bytes().to_vec(),
         truncated: false,
+        broken: None,
         elapsed: Duration::from_millis(12),
     }
 }
@@ -165,11 +166,17 @@ fn a_body_that_goes_on_is_no_json_but_may_have_its_keyword() {
     long.truncated = true;
     let keyword = settings(&[("expect_keyword", "pass")]);
     assert_eq!(says(&judge(&keyword, &Memory::default(), &long)), "up - -");
-    let json = settings(&[("expect_json", r#"/status = "pass""#)]);
-    assert_eq!(
-        says(&judge(&json, &Memory::default(), &long)),
-        "failed body -"
-    );
+    for unknowable in [
+        ("expect_json", r#"/status = "pass""#),
+        // It may stand in what was not read.
+        ("reject_keyword", "fail"),
+    ] {
+        assert_eq!(
+            says(&judge(&settings(&[unknowable]), &Memory::default(), &long)),
+            "failed body -",
+            "{unknowable:?}"
+        );
+    }
 }
 
 #[test]
@@ -224,12 +231,18 @@ fn a_public_key_must_be_one_and_stay_what_it_was() {
             ("remember", "/publicKey"),
             ("remember_reject", "^mkey:0{64}$"),
             ("remember_pinned", pinned),
+            ("remember_hint", "set headscale_public_key"),
         ])
     };
-    let knows_a = Memory {
-        identity: Some(key('a')),
+    let at = |pointer: &str, value| Identity {
+        pointer: pointer.into(),
+        value,
+    };
+    let knowing = |pointer| Memory {
+        identity: Some(at(pointer, key('a'))),
         ..Memory::default()
     };
+    let (knows_a, knows_another_place) = (knowing("/publicKey"), knowing("/legacyPublicKey"));
     for (what, pinned, memory, got, want) in [
         (
             "first seen",
@@ -245,6 +258,13 @@ fn a_public_key_must_be_one_and_stay_what_it_was() {
             &knows_a,
             key('b'),
             "failed protocol key-changed",
+        ),
+        (
+            "what stood in another place",
+            String::new(),
+            &knows_another_place,
+            key('b'),
+            "up - -",
         ),
         (
             "pinned to the new one",
@@ -284,13 +304,41 @@ fn a_public_key_must_be_one_and_stay_what_it_was() {
     ] {
         let outcome = judge(&stanza(&pinned), memory, &answer(200, &body(&got)));
         assert_eq!(says(&outcome), want, "{what}: {}", outcome.detail);
+        let changed = outcome.reason.is_some();
+        assert_eq!(outcome.detail.contains("set headscale_public_key"), changed);
+        if changed {
+            assert!(outcome.detail.contains(&got), "to be copied from the alert");
+        }
     }
     let accepted = judge(
         &stanza(""),
         &Memory::default(),
         &answer(200, &body(&key('a'))),
     );
-    assert_eq!(accepted.identity, Some(key('a')));
+    assert_eq!(accepted.identity, Some(at("/publicKey", key('a'))));
+}
+
+#[test]
+fn a_body_that_breaks_off_is_a_failure_unless_the_status_is_one_already() {
+    let mut broken = answer(502, "<ht");
+    broken.broken = Some(Outcome::failed(Kind::Timeout, "waiting for the whole body"));
+    let verdict = |r: &Response| says(&judge(&settings(&[]), &Memory::default(), r));
+    assert_eq!(verdict(&broken), "failed status -");
+    broken.status = 200;
+    assert_eq!(verdict(&broken), "failed timeout -");
+}
+
+#[test]
+fn a_header_that_is_wrong_is_named_and_not_told() {
+    let stanza = settings(&[("expect_header", "x-token = s3cr3t")]);
+    let mut response = answer(200, "");
+    response.headers.push(("x-token".into(), "t0ken".into()));
+    let detail = judge(&stanza, &Memory::default(), &response).detail;
+    assert!(detail.contains("x-token"), "{detail}");
+    assert!(
+        !detail.contains("s3cr3t") && !detail.contains("t0ken"),
+        "{detail}"
+    );
 }
 
 #[test]

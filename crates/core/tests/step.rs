@@ -223,20 +223,47 @@ fn a_clock_that_goes_back_neither_panics_nor_stops_the_monitor() {
 }
 
 #[test]
-fn a_gap_of_several_intervals_is_unknown_and_counting_starts_again() {
-    for (gap_s, failures) in [(180, 2), (181, 1)] {
+fn a_gap_of_several_intervals_is_unknown() {
+    for (gap_s, health) in [(180, Health::Up), (181, Health::Unknown)] {
+        let m = drive(
+            &policy(),
+            fresh(),
+            &[(0, up()), (60, up()), (60 + gap_s, down())],
+        );
+        assert_eq!(m.health, health, "after {gap_s} s");
+    }
+}
+
+#[test]
+fn what_is_counted_outlives_a_short_gap_and_no_long_one() {
+    for (gap_s, failures) in [(181, 2), (3600, 2), (3601, 1)] {
         let m = drive(
             &policy(),
             fresh(),
             &[(0, up()), (60, down()), (60 + gap_s, down())],
         );
         assert_eq!(m.consecutive_failures, failures, "after {gap_s} s");
-        assert_eq!(
-            m.health == Health::Unknown,
-            failures == 1,
-            "after {gap_s} s"
-        );
+        assert_eq!(told(&m).len() + 1, failures as usize, "after {gap_s} s");
     }
+}
+
+/// As a cloud's scheduler calls, every five minutes at the shortest.
+#[test]
+fn a_caller_that_comes_more_rarely_than_the_interval_still_alerts_and_resolves() {
+    let p = Policy {
+        success_threshold: 2,
+        ..policy()
+    };
+    let runs: Vec<_> = (0..8)
+        .map(|i| (i * 300, if (2..5).contains(&i) { down() } else { up() }))
+        .collect();
+    let m = drive(&p, fresh(), &runs);
+    assert_eq!(told(&m), ["triggered", "resolved"]);
+    assert_eq!(
+        [m.pending[0].at, m.pending[1].at],
+        [at(900), at(1800)],
+        "at the second failure, at the second success"
+    );
 }
 
 #[test]
@@ -315,7 +342,7 @@ fn a_balancer_with_two_certificates_warns_once_for_each() {
 #[test]
 fn a_changed_value_is_remembered_only_from_probes_that_did_not_fail() {
     let with = |mut o: Outcome, key: &str| {
-        o.identity = Some(key.into());
+        o.identity = Some(identity(key));
         o
     };
     let m = drive(
@@ -327,7 +354,35 @@ fn a_changed_value_is_remembered_only_from_probes_that_did_not_fail() {
             (80, with(down(), "b")),
         ],
     );
-    assert_eq!(m.memory.identity.as_deref(), Some("a"));
+    assert_eq!(m.memory.identity, Some(identity("a")));
+}
+
+#[test]
+fn a_clock_that_went_back_only_begins_the_wait_for_confirmation_anew() {
+    let mut m = drive(&policy(), fresh(), &[(10_000, down()), (10_020, down())]);
+    let told = Told {
+        born_at: START,
+        sequence: 1,
+        open_since: None,
+    };
+    for (second, pending) in [(10_020, 1), (10, 1), (69, 1), (70, 0)] {
+        m.confirm(Some(&told), at(second));
+        assert_eq!(m.pending.len(), pending, "at {second} s");
+    }
+}
+
+#[test]
+fn the_certificates_that_end_first_are_the_first_forgotten() {
+    // One more than is remembered; the last to be seen ends last.
+    let mut m = fresh();
+    for i in 0..129_u64 {
+        let outcome = seen(&format!("{i}"), 5 + i as i64 / 20);
+        m = step(m, &policy(), &outcome, at(i * 60));
+    }
+    let known: Vec<_> = m.memory.certificates.iter().map(|a| &a.sha256).collect();
+    assert_eq!(known.len(), 128);
+    assert!(!known.contains(&&"0".to_owned()));
+    assert!(known.contains(&&"128".to_owned()));
 }
 
 #[test]
@@ -352,20 +407,22 @@ fn what_is_confirmed_is_dropped_once_it_has_been_so_for_a_while() {
     // (second, taken over up to, still pending)
     let mut m = m;
     for (second, taken, pending) in [
-        (160, 2, vec![1, 2, 3]),
-        (219, 2, vec![1, 2, 3]),
+        (160, Some(2), vec![1, 2, 3]),
+        (219, Some(2), vec![1, 2, 3]),
         // Another run wrote its older knowledge over it: the wait begins anew.
-        (219, 0, vec![1, 2, 3]),
-        (220, 2, vec![1, 2, 3]),
-        (279, 3, vec![1, 2, 3]),
-        (280, 3, vec![3]),
-        (340, 3, vec![]),
+        (219, Some(0), vec![1, 2, 3]),
+        (220, Some(2), vec![1, 2, 3]),
+        (279, None, vec![1, 2, 3]),
+        (280, Some(2), vec![1, 2, 3]),
+        (339, Some(3), vec![1, 2, 3]),
+        (340, Some(3), vec![3]),
+        (400, Some(3), vec![]),
     ] {
-        m.confirm(&told(taken), at(second));
+        m.confirm(taken.map(told).as_ref(), at(second));
         assert_eq!(
             sequences(&m),
             pending,
-            "at {second} s, taken over up to {taken}"
+            "at {second} s, taken over up to {taken:?}"
         );
     }
 }
@@ -375,11 +432,11 @@ fn another_life_confirms_nothing() {
     let mut m = drive(&policy(), fresh(), &[(0, down()), (20, down())]);
     for second in [20, 200] {
         m.confirm(
-            &Told {
+            Some(&Told {
                 born_at: UnixMs(1),
                 sequence: 9,
                 open_since: None,
-            },
+            }),
             at(second),
         );
         assert_eq!(m.pending.len(), 1);
@@ -389,20 +446,17 @@ fn another_life_confirms_nothing() {
 #[test]
 fn another_target_is_another_thing() {
     let mut seen = up();
-    seen.identity = Some("a".into());
+    seen.identity = Some(identity("a"));
     let mut m = drive(&policy(), fresh(), &[(0, seen), (60, down())]);
     m.redefine(definition());
     assert_eq!(
-        (m.memory.identity.as_deref(), m.consecutive_failures),
-        (Some("a"), 1)
+        (&m.memory.identity, m.consecutive_failures),
+        (&Some(identity("a")), 1)
     );
     let mut moved = definition();
     moved.target = "https://other.example.com/health".into();
     m.redefine(moved);
-    assert_eq!(
-        (m.memory.identity.as_deref(), m.consecutive_failures),
-        (None, 0)
-    );
+    assert_eq!((&m.memory.identity, m.consecutive_failures), (&None, 0));
 }
 
 #[test]
@@ -439,7 +493,7 @@ fn a_record_that_a_store_lost_adopts_what_was_told() {
         open_since: Some(at(0)),
     };
     let mut m = fresh();
-    m.confirm(&told_down, at(60));
+    m.confirm(Some(&told_down), at(60));
     assert_eq!(
         (m.health, m.sequence, m.born_at),
         (Health::Down, 5, UnixMs(7))

@@ -6,8 +6,9 @@ use watchbell_core::ledger::TakenOver;
 use watchbell_core::monitor::{Definition, Memory, Monitor, Policy, step};
 use watchbell_core::outcome::{Kind, Outcome, Status};
 use watchbell_core::settings::{Common, Mistake, Reader, Threshold};
+use watchbell_core::time::UnixMs;
 
-use crate::store::{Records, ledger_key, monitor_key};
+use crate::store::{Found, Records, ledger_key, monitor_key};
 use crate::{Deadline, clock, log, ring, variables};
 
 /// What a kind of check brings; the rest is the same for all.
@@ -47,7 +48,7 @@ pub enum Wanted {
 
 /// The outcome as JSON, unless nothing was due and nothing wanted.
 pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>> {
-    let settings = variables::reading(|get| C::read(get))?;
+    let settings = settings::<C>();
     let (common, target, thresholds) = match &settings {
         Ok(s) => (
             C::common(s).clone(),
@@ -55,11 +56,10 @@ pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>> {
             C::thresholds(s).to_vec(),
         ),
         // Enough to count and to alert: a check that cannot run must not be silent.
-        Err(_) => (
-            variables::reading(|get| Common::read(&mut Reader::new(get)))?,
-            String::new(),
-            Vec::new(),
-        ),
+        Err(_) => {
+            let (common, _) = variables::read(|get| Common::read(&mut Reader::new(get)));
+            (common, String::new(), Vec::new())
+        }
     };
     if common.check.is_empty() {
         anyhow::bail!("reading variable \"check\": got nothing, want the component's id");
@@ -67,13 +67,10 @@ pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>> {
     let policy = Policy::new(&common, &thresholds);
     let definition = define::<C>(&common, target);
     let records = Records::open()?;
-    let key = monitor_key(&common.check);
     let now = clock::now();
-    let known: Option<Monitor> = records.read(&key)?;
-    let fresh = known.is_none();
-    let mut monitor = known.unwrap_or_else(|| Monitor::new(definition.clone(), now));
-    monitor.redefine(definition);
-    if wanted == Wanted::WhenDue && !monitor.due(&policy, now) {
+    let monitor = load(&records, &definition, now)?;
+    let due = monitor.due(&policy, now);
+    if wanted == Wanted::WhenDue && !due {
         return Ok(None);
     }
 
@@ -83,19 +80,8 @@ pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>> {
         Err(mistakes) => misconfigured(mistakes),
     };
     let duration_ms = clock::now().since(now).as_millis();
-
-    let mut told = None;
-    if fresh || !monitor.quiet() || report.outcome.status != Status::Up {
-        let ledger: Option<TakenOver> = records.read(&ledger_key(&common.service))?;
-        told = ledger.and_then(|mut l| l.monitors.remove(&common.check));
-        if let Some(told) = &told {
-            monitor.confirm(told, now);
-        }
-    }
-    let monitor = step(monitor, &policy, &report.outcome, now);
-    records.write(&key, &monitor)?;
-    if monitor.untold(told.as_ref()) {
-        ring::ring();
+    if due {
+        count(&records, monitor, definition, &policy, &report.outcome, now)?;
     }
     Ok(Some(json!({
         "check": common.check,
@@ -106,6 +92,63 @@ pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>> {
         "duration_ms": u64::try_from(duration_ms).unwrap_or(u64::MAX),
         "facts": report.facts,
     })))
+}
+
+/// The stanza's settings, or every mistake in them; a provider that fails is one too.
+fn settings<C: Check>() -> Result<C::Settings, Vec<Mistake>> {
+    let (settings, failed) = variables::read(|get| C::read(get));
+    match failed {
+        Some(mistake) => Err(vec![mistake]),
+        None => settings,
+    }
+}
+
+/// The check with its state, as it is configured now.
+fn load(records: &Records, definition: &Definition, now: UnixMs) -> Result<Monitor> {
+    let mut monitor = match records.read(&monitor_key(&definition.check))? {
+        Found::Record(monitor) => monitor,
+        Found::Nothing => Monitor::new(definition.clone(), now),
+        Found::Broken(why) => Monitor::in_place_of_lost(definition.clone(), &why, now),
+    };
+    monitor.redefine(definition.clone());
+    Ok(monitor)
+}
+
+/// Counts the outcome, saves, rings. `before` is the record as it was when the probe
+/// began: one that another run (over HTTP, say) has counted in since is left as it is.
+fn count(
+    records: &Records,
+    before: Monitor,
+    definition: Definition,
+    policy: &Policy,
+    outcome: &Outcome,
+    now: UnixMs,
+) -> Result<()> {
+    let key = monitor_key(&definition.check);
+    let counted = |m: &Monitor| m.last.as_ref().map(|l| l.at);
+    let stored: Option<Monitor> = records.peek(&key)?;
+    if stored.is_some_and(|stored| counted(&stored) != counted(&before)) {
+        return Ok(());
+    }
+    let mut monitor = before;
+    let mut told = None;
+    if monitor.last.is_none() || !monitor.quiet() || outcome.status != Status::Up {
+        // Without it the check counts all the same, and tells again what it has told.
+        let ledger: Option<TakenOver> = records
+            .peek(&ledger_key(&monitor.definition.service))
+            .unwrap_or_else(|e| {
+                log::line(&format!("{e:#}"));
+                None
+            });
+        told = ledger.and_then(|mut l| l.monitors.remove(&definition.check));
+        monitor.confirm(told.as_ref(), now);
+    }
+    let monitor = step(monitor, policy, outcome, now);
+    records.write(&key, &monitor)?;
+    if monitor.untold(told.as_ref()) {
+        ring::ring();
+    }
+    Ok(())
 }
 
 fn define<C: Check>(common: &Common, target: String) -> Definition {
@@ -122,18 +165,19 @@ fn define<C: Check>(common: &Common, target: String) -> Definition {
     }
 }
 
+/// What the log says of a value, an alert does not: the guest cannot know which of its
+/// variables are secret.
 fn misconfigured(mistakes: &[Mistake]) -> Report {
     for mistake in mistakes {
         log::line(&mistake.to_string());
     }
-    let first = mistakes
-        .first()
-        .map(ToString::to_string)
-        .unwrap_or_default();
-    let detail = match mistakes.len() {
-        0 | 1 => first,
-        n => format!("{first} (and {} more; see the log)", n - 1),
-    };
+    let mut detail = String::new();
+    if let Some(Mistake { key, want, .. }) = mistakes.first() {
+        detail = format!("reading variable {key:?}: want {want}; see the log");
+    }
+    if mistakes.len() > 1 {
+        detail = format!("{detail} (and for {} more)", mistakes.len() - 1);
+    }
     Report {
         outcome: Outcome::failed(Kind::Internal, detail).reason("configuration"),
         facts: json!({}),

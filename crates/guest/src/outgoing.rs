@@ -25,28 +25,14 @@ pub struct Request<'a> {
 }
 
 /// Sends the request and reads the answer, the body up to `body_bytes_max`.
-/// An exchange that fails is an outcome already: what failed, and how.
+/// An exchange that fails before its status is an outcome already: what failed, and how.
 pub fn send(
     request: &Request<'_>,
     body_bytes_max: usize,
     deadline: Deadline,
 ) -> Result<Response, Outcome> {
     let allowed = deadline.remaining();
-    let outgoing = build(request)?;
-    let body = outgoing
-        .body()
-        .map_err(|()| internal("taking the request's body"))?;
-    let future = outgoing_handler::handle(outgoing, Some(options(allowed)?))
-        .map_err(|e| failure(request.url, &e))?;
-    write(body, request.body, deadline).map_err(|e| e.or_timeout(request.url, allowed))?;
-    deadline
-        .wait(&future.subscribe())
-        .map_err(|Expired| timeout(request.url, "an answer", allowed))?;
-    let response = future
-        .get()
-        .and_then(Result::ok)
-        .ok_or_else(|| internal("taking the response"))?
-        .map_err(|e| failure(request.url, &e))?;
+    let response = head(request, deadline)?;
     let headers = response
         .headers()
         .entries()
@@ -58,17 +44,44 @@ pub fn send(
             )
         })
         .collect();
-    let status = response.status();
-    let (body, truncated) = read(&response, body_bytes_max, deadline)
-        .map_err(|e| e.or_timeout(request.url, allowed))?;
-    let elapsed = allowed.saturating_sub(deadline.remaining());
+    let mut body = Vec::new();
+    let (truncated, broken) = match read(&response, &mut body, body_bytes_max, deadline) {
+        Ok(truncated) => (truncated, None),
+        Err(broken) => (false, Some(broken.or_timeout(request.url, allowed))),
+    };
     Ok(Response {
-        status,
+        status: response.status(),
         headers,
         body,
         truncated,
-        elapsed,
+        broken,
+        elapsed: allowed.saturating_sub(deadline.remaining()),
     })
+}
+
+/// Sends the request and waits for the status alone: whoever has answered 2xx has it,
+/// whatever becomes of the answer's body.
+pub fn post(request: &Request<'_>, deadline: Deadline) -> Result<u16, Outcome> {
+    head(request, deadline).map(|response| response.status())
+}
+
+fn head(request: &Request<'_>, deadline: Deadline) -> Result<IncomingResponse, Outcome> {
+    let allowed = deadline.remaining();
+    let outgoing = build(request)?;
+    let body = outgoing
+        .body()
+        .map_err(|()| internal("taking the request's body"))?;
+    let future = outgoing_handler::handle(outgoing, Some(options(allowed)?))
+        .map_err(|e| failure(request.url, &e))?;
+    write(body, request.body, deadline).map_err(|e| e.or_timeout(request.url, allowed))?;
+    deadline
+        .wait(&future.subscribe())
+        .map_err(|Expired| timeout(request.url, "an answer", allowed))?;
+    future
+        .get()
+        .and_then(Result::ok)
+        .ok_or_else(|| internal("taking the response"))?
+        .map_err(|e| failure(request.url, &e))
 }
 
 fn build(request: &Request<'_>) -> Result<OutgoingRequest, Outcome> {
@@ -164,18 +177,19 @@ fn write(body: OutgoingBody, mut bytes: &[u8], deadline: Deadline) -> Result<(),
     Ok(())
 }
 
+/// True when the body goes on beyond `bytes_max`. What came before a failure stays in `bytes`.
 fn read(
     response: &IncomingResponse,
+    bytes: &mut Vec<u8>,
     bytes_max: usize,
     deadline: Deadline,
-) -> Result<(Vec<u8>, bool), Broken> {
+) -> Result<bool, Broken> {
     let body: IncomingBody = response
         .consume()
         .map_err(|()| Broken::Outcome(internal("opening the response's body")))?;
     let stream: InputStream = body
         .stream()
         .map_err(|()| Broken::Outcome(internal("opening the response's body")))?;
-    let mut bytes = Vec::new();
     loop {
         let room = (bytes_max - bytes.len()) as u64;
         // One byte more than is kept tells a body that ends from one that goes on.
@@ -187,10 +201,10 @@ fn read(
             }
             Ok(chunk) if chunk.len() as u64 > room => {
                 bytes.extend_from_slice(&chunk[..usize::try_from(room).unwrap_or(0)]);
-                return Ok((bytes, true));
+                return Ok(true);
             }
             Ok(chunk) => bytes.extend_from_slice(&chunk),
-            Err(StreamError::Closed) => return Ok((bytes, false)),
+            Err(StreamError::Closed) => return Ok(false),
             Err(StreamError::LastOperationFailed(e)) => {
                 let code = wasi::http::types::http_error_code(&e);
                 let outcome = match code {

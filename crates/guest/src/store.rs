@@ -1,10 +1,22 @@
 //! Records in the key-value store, label `default`: get and set only, one writer a key.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use serde::de::DeserializeOwned;
 use spin_sdk::key_value::Store;
-use watchbell_core::record;
+use watchbell_core::record::{self, Unreadable};
 
 use crate::log;
+
+/// Unreadable records kept of one key.
+const ASIDE_MAX: u32 = 4;
+
+/// What lies under a key.
+pub enum Found<T> {
+    Nothing,
+    Record(T),
+    /// Something that cannot be read, now set aside; why, for the operator.
+    Broken(String),
+}
 
 /// The open store.
 pub struct Records(Store);
@@ -16,37 +28,52 @@ impl Records {
             .context("opening key-value store \"default\"")
     }
 
-    /// The record under `key`. One that cannot be read is set aside under
-    /// `unreadable/<key>`, reported, and counts as absent.
-    pub fn read<T: serde::de::DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
-        let bytes = self
-            .0
-            .get(key)
-            .with_context(|| format!("getting key {key:?}"))?;
-        let Some(bytes) = bytes else { return Ok(None) };
+    /// The record under `key`, for its owner.
+    ///
+    /// # Errors
+    /// When the store fails, or a later version of Watchbell wrote the record: it stays.
+    pub fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Found<T>> {
+        let bytes = self.bytes(key)?;
+        let Some(bytes) = bytes else {
+            return Ok(Found::Nothing);
+        };
         match record::decode(&bytes) {
-            Ok(value) => Ok(Some(value)),
-            Err(why) => {
-                let aside = format!("unreadable/{key}");
-                log::line(&format!(
-                    "reading key {key:?}: {why}; kept as {aside:?} and begun anew"
-                ));
-                self.0
-                    .set(&aside, &bytes)
-                    .with_context(|| format!("setting key {aside:?}"))?;
-                Ok(None)
+            Ok(value) => Ok(Found::Record(value)),
+            Err(newer @ Unreadable::Newer { .. }) => bail!("reading key {key:?}: {newer}"),
+            Err(Unreadable::Broken(why)) => {
+                let aside = self.set_aside(key, &bytes)?;
+                let why = format!("reading key {key:?}: {why}; kept as {aside:?} and begun anew");
+                log::line(&why);
+                Ok(Found::Broken(why))
             }
         }
     }
 
     /// As [`Self::read`] for who does not own the key: what cannot be read is the
     /// owner's to report.
-    pub fn peek<T: serde::de::DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
-        let bytes = self
-            .0
+    pub fn peek<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+        Ok(self.bytes(key)?.and_then(|b| record::decode(&b).ok()))
+    }
+
+    fn bytes(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        self.0
             .get(key)
-            .with_context(|| format!("getting key {key:?}"))?;
-        Ok(bytes.and_then(|b| record::decode(&b).ok()))
+            .with_context(|| format!("getting key {key:?}"))
+    }
+
+    /// Under the first of a few names that is free, the last of them overwritten.
+    fn set_aside(&self, key: &str, bytes: &[u8]) -> Result<String> {
+        let mut aside = format!("unreadable/{key}");
+        for n in 2..=ASIDE_MAX {
+            if self.bytes(&aside)?.is_none_or(|kept| kept == bytes) {
+                break;
+            }
+            aside = format!("unreadable/{key}/{n}");
+        }
+        self.0
+            .set(&aside, bytes)
+            .with_context(|| format!("setting key {aside:?}"))?;
+        Ok(aside)
     }
 
     pub fn write<T: serde::Serialize>(&self, key: &str, value: &T) -> Result<()> {
@@ -56,10 +83,9 @@ impl Records {
             .with_context(|| format!("setting key {key:?}"))
     }
 
-    /// Every key that starts with `prefix`, sorted: the same order on every host.
-    pub fn keys(&self, prefix: &str) -> Result<Vec<String>> {
+    /// Every key, sorted: the same order on every host.
+    pub fn keys(&self) -> Result<Vec<String>> {
         let mut keys = self.0.get_keys().context("listing keys")?;
-        keys.retain(|k| k.starts_with(prefix));
         keys.sort_unstable();
         Ok(keys)
     }
@@ -74,5 +100,7 @@ pub const MONITOR_PREFIX: &str = "monitor/";
 
 /// `alert/<service>`: written by the alert component.
 pub fn ledger_key(service: &str) -> String {
-    format!("alert/{service}")
+    format!("{LEDGER_PREFIX}{service}")
 }
+
+pub const LEDGER_PREFIX: &str = "alert/";

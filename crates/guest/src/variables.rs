@@ -2,36 +2,36 @@
 
 use std::cell::RefCell;
 
-use anyhow::{Result, bail};
 use spin_sdk::variables;
+use watchbell_core::settings::Mistake;
 
 use crate::log;
 
-/// Runs `read` over the variables. A provider that fails is an error, and not a
+/// Runs `read` over the variables. A provider that fails is a mistake, and not a
 /// variable that is absent: defaults in its place would send alerts nowhere.
-pub fn reading<T>(read: impl FnOnce(&dyn Fn(&str) -> Option<String>) -> T) -> Result<T> {
-    let failure = RefCell::new(None);
+pub fn read<T>(read: impl FnOnce(&dyn Fn(&str) -> Option<String>) -> T) -> (T, Option<Mistake>) {
+    let failed = RefCell::new(None);
     let value = read(&|key| match variables::get(key) {
         Ok(value) => Some(value),
         Err(variables::Error::Undefined(_)) => None,
         Err(e) => {
-            // The text may hold a provider's address, never the value.
-            failure
-                .borrow_mut()
-                .get_or_insert_with(|| format!("reading variable {key:?}: {e}"));
+            failed.borrow_mut().get_or_insert_with(|| Mistake {
+                key: key.to_owned(),
+                // The text may hold a provider's address, never the value.
+                got: e.to_string(),
+                want: "its provider to answer".to_owned(),
+            });
             None
         }
     });
-    match failure.into_inner() {
-        Some(why) => bail!(why),
-        None => Ok(value),
-    }
+    (value, failed.into_inner())
 }
 
 /// One value; `None` when the stanza has no such variable, or its provider fails.
 pub fn get(key: &str) -> Option<String> {
-    reading(|get| get(key)).unwrap_or_else(|e| {
-        log::line(&format!("{e:#}"));
-        None
-    })
+    let (value, failed) = read(|get| get(key));
+    if let Some(mistake) = failed {
+        log::line(&mistake.to_string());
+    }
+    value
 }

@@ -105,6 +105,7 @@ const HTTP: &[&str] = &[
     "remember",
     "remember_pinned",
     "remember_reject",
+    "remember_hint",
     "presence",
     "absent_status",
     "hint",

@@ -145,6 +145,8 @@ pub struct HttpSettings {
     pub pinned: Option<String>,
     /// `remember_reject`: what that value must never be (a key of zeros, say): a regex.
     pub remember_reject: Option<Regex>,
+    /// `remember_hint`: added to the detail when that value changed: how to accept it.
+    pub remember_hint: String,
     /// `presence`: `required` (default), `auto`, `off`.
     pub presence: Presence,
     /// `absent_status`: the answers that say *not offered* (with `presence` `auto`).
@@ -218,6 +220,7 @@ impl HttpSettings {
             remember_reject: r.parsed("remember_reject", None, REGEX_WANT, |t| {
                 Regex::new(t).ok().map(Some)
             }),
+            remember_hint: r.text("remember_hint").unwrap_or_default(),
             presence: r.parsed(
                 "presence",
                 Presence::Required,

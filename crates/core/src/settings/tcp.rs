@@ -138,7 +138,7 @@ pub(super) fn read_target(r: &mut Reader<'_>) -> (Host, u16, Vec<Resolver>, Fami
     (host, port, resolvers, family)
 }
 
-const HOST_WANT: &str = "a DNS name, an IPv4 address or an IPv6 address, with or without brackets";
+const HOST_WANT: &str = "a DNS name (an international one as xn--…), an IPv4 address or an IPv6 address, with or without brackets";
 const PORT_WANT: &str = "a port from 1 to 65535";
 const RESOLVER_WANT: &str =
     "one to eight addresses of DNS servers, comma-separated, such as 9.9.9.9, [2620:fe::fe]:53";

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use watchbell_core::monitor::{Definition, Event, Monitor, Policy, step};
-use watchbell_core::outcome::{Kind, Outcome};
+use watchbell_core::outcome::{Identity, Kind, Outcome};
 use watchbell_core::settings::{Severity, Threshold};
 use watchbell_core::time::UnixMs;
 
@@ -43,6 +43,13 @@ pub fn at(seconds: u64) -> UnixMs {
 
 pub fn fresh() -> Monitor {
     Monitor::new(definition(), START)
+}
+
+pub fn identity(value: &str) -> Identity {
+    Identity {
+        pointer: "/publicKey".into(),
+        value: value.into(),
+    }
 }
 
 pub fn up() -> Outcome {
