@@ -1,6 +1,6 @@
 //! The classes of bad certificates, and which of them is mended first.
 
-use super::Verdict;
+use super::Fault;
 
 /// The class of a bad certificate; the word is the outcome's reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub fn rank(reason: Reason) -> u8 {
 }
 
 /// What the validator alone objects to.
-pub fn left_over(refused: &webpki::Error) -> Verdict {
+pub fn left_over(refused: &webpki::Error) -> Fault {
     use webpki::Error as E;
     let (reason, text) = match refused {
         E::NameConstraintViolation => (
@@ -79,8 +79,5 @@ pub fn left_over(refused: &webpki::Error) -> Verdict {
             "it is refused by the rules of certificate paths",
         ),
     };
-    Verdict::Invalid {
-        reason,
-        detail: text.to_owned(),
-    }
+    Fault::new(reason, text)
 }
