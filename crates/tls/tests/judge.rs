@@ -399,8 +399,7 @@ fn a_derper_s_key_certificate_is_left_out() {
 
 #[test]
 fn weak_is_a_warning_and_unknown_is_not_invalid() {
-    let all = ["rsa-root", "ec-root", "p521-root"]
-        .map(|n| std::fs::read_to_string(lab::fixture(&format!("{n}.pem"))).unwrap());
+    let all = ["rsa-root", "ec-root", "p384-root", "p521-root"].map(pem_text);
     let trusted = Roots::read(&all.concat()).unwrap();
     for (name, want, part) in [
         ("rsa-2048", "valid", ""),
@@ -409,6 +408,7 @@ fn weak_is_a_warning_and_unknown_is_not_invalid() {
         ("rsa-1024", "valid, warned", "1024 bits"),
         ("sha1", "valid, warned", "SHA-1"),
         ("sha1-ecdsa", "valid, warned", "SHA-1"),
+        ("sha1-p384", "valid, warned", "SHA-1"),
         ("md5", "unsupported", "1.2.840.113549.1.1.4"),
         ("under-p521", "unsupported", "P-521"),
         ("v1", "other", "version 3"),
