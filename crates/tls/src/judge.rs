@@ -21,11 +21,10 @@ use crate::certificate::{CHAIN_MAX, Certificate, Key};
 use crate::facts::days_left;
 use crate::path::{End, Path, explore};
 use crate::provider::CERTIFICATE_ALGORITHMS;
+use crate::reasons::Reason;
 use crate::roots::{OutOfTime, Roots};
 use reason::{left_over, rank};
 use words::{date, span};
-
-pub use reason::Reason;
 
 /// The variable that private roots are given in, as messages name it.
 const CA_CERTIFICATES: &str = "\"ca_certificates\"";
