@@ -37,13 +37,6 @@ pub fn inside_s(threshold: Threshold, seen: &CertificateSeen) -> i64 {
     }
 }
 
-/// Whole days until not-after, rounded down; negative once it has ended.
-pub fn days_left(seen: &CertificateSeen, now: UnixMs) -> i64 {
-    seen.not_after_unix_s
-        .saturating_sub(now.unix_s())
-        .div_euclid(DAY_S)
-}
-
 /// `expires in 6 days, on 2026-11-29T09:31:00Z`.
 pub fn expiry_detail(seen: &CertificateSeen, now: UnixMs) -> String {
     let left_s = seen.not_after_unix_s.saturating_sub(now.unix_s()).max(0);
@@ -131,16 +124,8 @@ mod tests {
     }
 
     #[test]
-    fn days_left_round_down() {
+    fn an_expiry_is_told_in_whole_days_and_then_in_hours() {
         let now = UnixMs(10 * 86_400_000);
-        for (not_after_s, days) in [
-            (11 * DAY_S, 1),
-            (11 * DAY_S - 1, 0),
-            (10 * DAY_S, 0),
-            (10 * DAY_S - 1, -1),
-        ] {
-            assert_eq!(days_left(&seen(0, not_after_s), now), days);
-        }
         assert_eq!(
             expiry_detail(&seen(0, 16 * DAY_S), now),
             "expires in 6 days, on 1970-01-17T00:00:00Z"

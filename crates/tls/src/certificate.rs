@@ -18,6 +18,9 @@ const NAME_CHARS_MAX: usize = 255;
 /// do not use this list.
 const NAMES_MAX: usize = 100;
 
+/// Certificates of a chain beyond this are not looked at: no path is longer than eight.
+pub const CHAIN_MAX: usize = 20;
+
 /// A key's kind, as far as it decides anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Key {
@@ -70,6 +73,10 @@ pub struct Certificate<'a> {
     pub subject_der: &'a [u8],
     pub issuer_der: &'a [u8],
     pub issuer_organization: Option<String>,
+    /// The issuer's issuer, where authorityKeyIdentifier tells (content of the Name).
+    pub issuer_s_issuer_der: Option<&'a [u8]>,
+    /// Whether authorityInfoAccess tells where to fetch the issuer's certificate by HTTP.
+    pub issuer_over_http: bool,
     /// Lower-case hex, without leading zero bytes.
     pub serial: String,
     /// DNS names and IP addresses of subjectAltName.
@@ -137,6 +144,8 @@ impl<'a> Certificate<'a> {
                 .next()
                 .and_then(|o| o.as_str().ok())
                 .map(str::to_owned),
+            issuer_s_issuer_der: None,
+            issuer_over_http: false,
             serial: serial(parsed.raw_serial()),
             names: Vec::new(),
             has_names: false,
@@ -157,7 +166,7 @@ impl<'a> Certificate<'a> {
         Some(certificate)
     }
 
-    fn note(&mut self, extension: &ParsedExtension<'_>) {
+    fn note(&mut self, extension: &ParsedExtension<'a>) {
         match extension {
             ParsedExtension::SubjectAlternativeName(names) => {
                 self.has_names = true;
@@ -177,6 +186,21 @@ impl<'a> Certificate<'a> {
             }
             ParsedExtension::ExtendedKeyUsage(usage) => {
                 self.for_servers = usage.server_auth || usage.any;
+            }
+            ParsedExtension::AuthorityKeyIdentifier(id) => {
+                let names = id.authority_cert_issuer.iter().flatten();
+                self.issuer_s_issuer_der = { names }.find_map(|name| match name {
+                    GeneralName::DirectoryName(name) => {
+                        Some(der::expect(name.as_raw(), der::SEQUENCE)?.0)
+                    }
+                    _ => None,
+                });
+            }
+            ParsedExtension::AuthorityInfoAccess(access) => {
+                self.issuer_over_http = access.iter().any(|a| {
+                    a.access_method == oids::OID_PKIX_ACCESS_DESCRIPTOR_CA_ISSUERS
+                        && matches!(a.access_location, GeneralName::URI(at) if at.starts_with("http:"))
+                });
             }
             _ => {}
         }

@@ -3,11 +3,8 @@
 use rustls::pki_types::CertificateDer;
 use serde_json::{Value, json};
 
-use crate::certificate::{Certificate, fingerprint};
+use crate::certificate::{CHAIN_MAX, Certificate, fingerprint};
 use crate::handshake::Negotiated;
-
-/// Certificates beyond this are not listed; no path is longer.
-const CHAIN_MAX: usize = 20;
 
 /// Whole days until `not_after_unix_s`, rounded down; negative once past.
 pub fn days_left(not_after_unix_s: i64, now_unix_s: i64) -> i64 {

@@ -12,6 +12,7 @@ use rustls::{
 use watchbell_core::outcome::{Kind, one_line};
 use watchbell_core::settings::Host;
 
+use crate::reasons::Cause;
 use crate::witness::Witness;
 use crate::{alert, plain};
 
@@ -38,8 +39,7 @@ pub struct Negotiated {
 #[derive(Clone, Debug)]
 pub struct Failure {
     pub kind: Kind,
-    /// Of `tls`: `alert`, `unsupported`, `plain-http`, `bad-signature`, `no-certificate`;
-    /// of `protocol`: `closed`, `reset`, `not-tls`, `malformed`, `endless`.
+    /// The word of a [`Cause`], or none where the kind says all.
     pub reason: Option<&'static str>,
     pub detail: String,
     /// Boxed: the rare case must not make every result large.
@@ -158,7 +158,7 @@ impl<S: Read + Write> Handshake<S> {
     /// The failure of a handshake whose peer speaks plain HTTP, as [`plain::answers`] found.
     pub fn plain_http(&self) -> Failure {
         let detail = "the port speaks plain HTTP, want TLS";
-        self.failure(Kind::Tls, Some("plain-http"), detail)
+        self.failed(Cause::PlainHttp, detail)
     }
 
     /// The connection, once [`run`](Self::run) has returned `Ok`.
@@ -166,7 +166,7 @@ impl<S: Read + Write> Handshake<S> {
         if let Some(what) = self.witness.unverified() {
             let detail =
                 format!("the server proves its identity with {what}, which is not supported here");
-            return Err(self.failure(Kind::Tls, Some("unsupported"), &detail));
+            return Err(self.failed(Cause::Unsupported, &detail));
         }
         let negotiated = self.negotiated();
         Ok(TlsStream {
@@ -221,11 +221,7 @@ impl<S: Read + Write> Handshake<S> {
                 "the peer sent {} bytes and no end of the handshake",
                 self.bytes
             );
-            return Err(Stop::Failed(self.failure(
-                Kind::Protocol,
-                Some("endless"),
-                &detail,
-            )));
+            return Err(Stop::Failed(self.failed(Cause::Endless, &detail)));
         }
         Ok(())
     }
@@ -234,12 +230,10 @@ impl<S: Read + Write> Handshake<S> {
         use io::ErrorKind as E;
         Stop::Failed(match error.kind() {
             E::TimedOut | E::WouldBlock => return Stop::TimedOut,
-            E::ConnectionReset | E::ConnectionAborted | E::BrokenPipe | E::NotConnected => self
-                .failure(
-                    Kind::Protocol,
-                    Some("reset"),
-                    "the peer reset the connection during the TLS handshake",
-                ),
+            E::ConnectionReset | E::ConnectionAborted | E::BrokenPipe | E::NotConnected => {
+                let detail = "the peer reset the connection during the TLS handshake";
+                self.failed(Cause::Reset, detail)
+            }
             E::UnexpectedEof => self.closed(),
             _ => {
                 let detail = format!("the TLS handshake broke off: {error}");
@@ -257,7 +251,7 @@ impl<S: Read + Write> Handshake<S> {
         } else {
             "the peer closed the connection without an answer to the TLS handshake"
         };
-        self.failure(Kind::Protocol, Some("closed"), detail)
+        self.failed(Cause::Closed, detail)
     }
 
     /// A peer that speaks, and not TLS.
@@ -270,10 +264,10 @@ impl<S: Read + Write> Handshake<S> {
         let said = one_line(&String::from_utf8_lossy(&self.opening), 40);
         Some(if plain::is_http(&self.opening) {
             let detail = format!("the port speaks plain HTTP, want TLS: got {said:?}");
-            self.failure(Kind::Tls, Some("plain-http"), &detail)
+            self.failed(Cause::PlainHttp, &detail)
         } else {
             let detail = format!("the port speaks another protocol, want TLS: got {said:?}");
-            self.failure(Kind::Protocol, Some("not-tls"), &detail)
+            self.failed(Cause::NotTls, &detail)
         })
     }
 
@@ -281,30 +275,36 @@ impl<S: Read + Write> Handshake<S> {
         if let Some(failure) = self.other_protocol() {
             return failure;
         }
-        let tls = |reason, detail: &str| self.failure(Kind::Tls, Some(reason), detail);
         match error {
             Error::AlertReceived(description) => {
                 let name = alert::name(*description);
-                match alert::hint(*description) {
-                    Some(hint) => tls("alert", &format!("the server's alert is {name:?}: {hint}")),
-                    None => tls("alert", &format!("the server's alert is {name:?}")),
-                }
+                let detail = match alert::hint(*description) {
+                    Some(hint) => format!("the server's alert is {name:?}: {hint}"),
+                    None => format!("the server's alert is {name:?}"),
+                };
+                self.failed(Cause::Alert, &detail)
             }
-            Error::PeerIncompatible(what) => tls("unsupported", lacking(what)),
-            Error::InvalidCertificate(CertificateError::BadSignature) => tls(
-                "bad-signature",
+            Error::PeerIncompatible(what) => self.failed(Cause::Unsupported, lacking(what)),
+            Error::InvalidCertificate(CertificateError::BadSignature) => self.failed(
+                Cause::BadSignature,
                 "the server cannot prove that it holds the key of its certificate",
             ),
-            Error::InvalidCertificate(_) => tls(
-                "bad-signature",
+            Error::InvalidCertificate(_) => self.failed(
+                Cause::BadSignature,
                 "the server's proof that it holds its certificate's key cannot be read",
             ),
             Error::NoCertificatesPresented => {
-                tls("no-certificate", "the server sent no certificate")
+                self.failed(Cause::NoCertificate, "the server sent no certificate")
             }
-            Error::DecryptError => tls("decrypt", "a record of the server cannot be decrypted"),
-            other => self.failure(Kind::Protocol, Some("malformed"), broken_rule(other)),
+            Error::DecryptError => {
+                self.failed(Cause::Decrypt, "a record of the server cannot be decrypted")
+            }
+            other => self.failed(Cause::Malformed, broken_rule(other)),
         }
+    }
+
+    fn failed(&self, cause: Cause, detail: &str) -> Failure {
+        self.failure(cause.kind(), Some(cause.as_str()), detail)
     }
 
     fn failure(&self, kind: Kind, reason: Option<&'static str>, detail: &str) -> Failure {

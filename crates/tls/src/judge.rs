@@ -17,18 +17,17 @@ use watchbell_core::outcome::CertificateSeen;
 use watchbell_core::settings::Host;
 use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter};
 
-use crate::certificate::{Certificate, Key};
+use crate::certificate::{CHAIN_MAX, Certificate, Key};
 use crate::facts::days_left;
 use crate::path::{End, Path, explore};
 use crate::provider::CERTIFICATE_ALGORITHMS;
+use crate::reasons::Reason;
 use crate::roots::{OutOfTime, Roots};
 use reason::{left_over, rank};
 use words::{date, span};
 
-pub use reason::Reason;
-
-/// Certificates beyond this are not looked at: no path is longer than eight.
-const CHAIN_MAX: usize = 20;
+/// The variable that private roots are given in, as messages name it.
+const CA_CERTIFICATES: &str = "\"ca_certificates\"";
 /// Names quoted when none of them fits.
 const NAMES_QUOTED_MAX: usize = 3;
 /// Below this an RSA key counts as weak (CA/Browser Forum, Baseline Requirements 6.1.5).
@@ -67,6 +66,15 @@ impl Fault {
     }
 }
 
+impl From<Fault> for Verdict {
+    fn from(fault: Fault) -> Self {
+        Verdict::Invalid {
+            reason: fault.reason,
+            detail: fault.text,
+        }
+    }
+}
+
 /// Judges what a server sent, the leaf first. `now_unix_s` is the clock.
 pub fn judge(
     chain: &[CertificateDer<'_>],
@@ -96,7 +104,7 @@ pub fn judge(
     // leads over it, and only ways are judged.
     let mut certificates = vec![leaf];
     let mut issuers = Vec::new();
-    for der in others.iter().take(CHAIN_MAX) {
+    for der in others.iter().take(CHAIN_MAX - 1) {
         if let Ok(certificate) = Certificate::read(der) {
             certificates.push(certificate);
             issuers.push(der.clone());
@@ -119,10 +127,7 @@ pub fn judge(
 
 fn malformed(detail: &str) -> Judgement {
     Judgement {
-        verdict: Verdict::Invalid {
-            reason: Reason::Malformed,
-            detail: detail.to_owned(),
-        },
+        verdict: Fault::new(Reason::Malformed, detail).into(),
         seen: None,
         summary: String::new(),
     }
@@ -146,59 +151,47 @@ struct Valid {
 
 impl Case<'_> {
     fn verdict(&self) -> Verdict {
-        let refused = match self.validate() {
-            Ok(valid) => {
-                let mut faults: Vec<Fault> = self.name_fault().into_iter().collect();
-                faults.extend(self.time_faults(&valid.certificates, None));
-                faults.extend(self.usage_faults());
-                return invalid(faults).unwrap_or_else(|| Verdict::Valid {
-                    warnings: self.warnings(&valid),
-                });
-            }
-            Err(refused) => refused,
+        let leaf = EndEntityCert::try_from(self.leaf_der);
+        let valid = match &leaf {
+            Ok(leaf) => self.validate(leaf),
+            Err(unreadable) => Err(unreadable.clone()),
         };
-        let paths = explore(self.certificates, self.roots);
-        let best = paths
-            .iter()
-            .filter_map(|path| match path.end {
-                End::Anchor(_) => Some((path, self.path_faults(path))),
-                _ => None,
-            })
-            .min_by_key(|(path, faults)| (path.unverified.is_some(), faults.len()));
-        let mut unverified = None;
-        let mut faults = match best {
-            Some((path, faults)) => {
-                unverified = path.unverified.clone();
-                faults
-            }
-            None => {
-                let mut faults = vec![self.trust_fault(&paths)];
-                faults.extend(self.time_faults(&[0], None));
-                faults
-            }
+        let (mut faults, unverified) = match &valid {
+            Ok(valid) => (self.time_faults(&valid.certificates, None), None),
+            Err(_) if self.is_pinned() => (self.time_faults(&[0], None), None),
+            Err(_) => self.way_faults(),
         };
-        faults.extend(self.name_fault());
+        match &leaf {
+            Ok(leaf) => faults.extend(self.name_fault(leaf)),
+            // Trusted or not: no client takes what it cannot read.
+            Err(unreadable) => faults.push(left_over(unreadable)),
+        }
         faults.extend(self.usage_faults());
-        if faults.is_empty()
-            && let Some(what) = unverified
-        {
-            return Verdict::Unsupported { what };
+        if let Some(verdict) = invalid(faults) {
+            return verdict;
         }
-        if faults.is_empty() {
-            return left_over(&refused);
+        match (valid, unverified) {
+            (Ok(valid), _) => Verdict::Valid {
+                warnings: self.warnings(&valid),
+            },
+            (Err(_), Some(what)) => Verdict::Unsupported { what },
+            (Err(refused), None) => left_over(&refused).into(),
         }
-        invalid(faults).unwrap_or_else(|| left_over(&refused))
+    }
+
+    /// Whether the leaf itself was given as trusted: nobody need vouch for it.
+    fn is_pinned(&self) -> bool {
+        self.roots.holds(self.leaf_der)
     }
 
     /// A path from a root to the leaf that the validator takes, names aside.
-    fn validate(&self) -> Result<Valid, webpki::Error> {
-        if self.roots.holds(self.leaf_der) {
+    fn validate(&self, leaf: &EndEntityCert<'_>) -> Result<Valid, webpki::Error> {
+        if self.is_pinned() {
             return Ok(Valid {
                 certificates: vec![0],
                 root: None,
             });
         }
-        let leaf = EndEntityCert::try_from(self.leaf_der)?;
         let now_s = u64::try_from(self.now_unix_s).unwrap_or(0);
         let sound = |path: &webpki::VerifiedPath<'_>| self.check_path(path);
         let path = leaf.verify_for_usage(
@@ -237,6 +230,24 @@ impl Case<'_> {
         }
     }
 
+    /// What is wrong with the best way to a trusted root, and what on it could not be
+    /// verified; without a way, why there is none.
+    fn way_faults(&self) -> (Vec<Fault>, Option<String>) {
+        let paths = explore(self.certificates, self.roots);
+        let best = paths
+            .iter()
+            .filter(|path| matches!(path.end, End::Anchor(_)))
+            .map(|path| (self.path_faults(path), path.unverified.clone()))
+            // Faults first: beside a way that may well be good, the expired one that is
+            // verified is not what is wrong.
+            .min_by_key(|(faults, unverified)| (faults.len(), unverified.is_some()));
+        best.unwrap_or_else(|| {
+            let mut faults = vec![self.trust_fault(&paths)];
+            faults.extend(self.time_faults(&[0], None));
+            (faults, None)
+        })
+    }
+
     /// Why no way leads to a trusted root.
     fn trust_fault(&self, paths: &[Path<'_>]) -> Fault {
         let tops = || {
@@ -250,7 +261,8 @@ impl Case<'_> {
                 Fault::new(Reason::SelfSigned, "it is self-signed and not trusted")
             } else {
                 let text = format!(
-                    "its chain ends in root {:?}, which is not trusted",
+                    "its chain ends in root {:?}, which is not trusted: trust a private root \
+                     with {CA_CERTIFICATES}",
                     top.called()
                 );
                 Fault::new(Reason::UntrustedRoot, text)
@@ -272,22 +284,57 @@ impl Case<'_> {
             let text = format!("the {issuer:?} that the server sends has not signed it");
             return Fault::new(Reason::IncompleteChain, text);
         }
-        // A server leaves out the root as a rule, so above an intermediate the root
-        // is what lacks trust; above a lone leaf an intermediate is what lacks. Both
-        // may be otherwise, and only the issuer's name can tell: an issuer of an
-        // organization that is trusted for another root is an intermediate.
-        let known = top
-            .issuer_organization
-            .as_deref()
-            .is_some_and(|o| self.roots.know_organization(o));
-        if path.certificates.len() == 1 && !top.is_self_issued() || known {
-            let text =
-                format!("its issuer {issuer:?} is neither sent by the server nor a trusted root");
+        let lone = path.certificates.len() == 1 && !top.is_self_issued();
+        if self.lacks_intermediate(top, lone) {
+            let text = format!(
+                "its issuer {issuer:?} is neither trusted nor sent: an intermediate that the \
+                 server must send, unless it is a root for {CA_CERTIFICATES}"
+            );
             Fault::new(Reason::IncompleteChain, text)
+        } else if lone {
+            let text = format!(
+                "its issuer {issuer:?} is neither trusted nor sent: a root for \
+                 {CA_CERTIFICATES}, unless it is an intermediate that the server must send"
+            );
+            Fault::new(Reason::UntrustedRoot, text)
         } else {
-            let text = format!("its chain leads to {issuer:?}, which is not trusted");
+            let text = format!(
+                "its chain leads to {issuer:?}, which is not trusted: trust a private root \
+                 with {CA_CERTIFICATES}"
+            );
             Fault::new(Reason::UntrustedRoot, text)
         }
+    }
+
+    /// Whether the issuer of `top`, which nobody has, is an intermediate that the server
+    /// should have sent, and not a root that is not trusted. A validator cannot tell
+    /// ("unable to get local issuer certificate"), and only what `top` says of its issuer
+    /// can: the first of these that speaks decides. `lone`: it is the leaf, sent alone.
+    fn lacks_intermediate(&self, top: &Certificate<'_>, lone: bool) -> bool {
+        // Proof: an issuer that was issued by another is no root.
+        if let Some(above) = top.issuer_s_issuer_der {
+            return above != top.issuer_der;
+        }
+        // An organization that is trusted for another root issues from intermediates.
+        let organization = top.issuer_organization.as_deref();
+        if organization.is_some_and(|o| self.roots.know_organization(o)) {
+            return true;
+        }
+        // A server leaves out the root as a rule: above an intermediate it is the root
+        // that lacks trust.
+        if !lone {
+            return false;
+        }
+        // A public authority tells where to fetch the issuer, over HTTP, and its roots
+        // issue to no server (CA/Browser Forum, Baseline Requirements 7.1.2.7.7 and 6.1.7).
+        if top.issuer_over_http {
+            return true;
+        }
+        // Of a private one it is the operator who knows. Whoever gave roots gave that of
+        // this server, and lacks the certificate between, unless it is called a root;
+        // whoever gave none has forgotten it.
+        let called_root = top.issuer_called().to_ascii_lowercase().contains("root");
+        self.roots.have_private() && !called_root
     }
 
     /// The faults of a way that does lead to a trusted root.
@@ -356,7 +403,7 @@ impl Case<'_> {
         told.collect()
     }
 
-    fn name_fault(&self) -> Option<Fault> {
+    fn name_fault(&self, leaf: &EndEntityCert<'_>) -> Option<Fault> {
         let wanted = match self.server_name {
             Host::Ip(ip) => ServerName::IpAddress((*ip).into()),
             Host::Name(name) => match DnsName::try_from(name.as_str()) {
@@ -364,8 +411,6 @@ impl Case<'_> {
                 Err(_) => return Some(Fault::new(Reason::WrongHost, "the host is no DNS name")),
             },
         };
-        // A leaf that the validator cannot read is told by what it says of it.
-        let leaf = EndEntityCert::try_from(self.leaf_der).ok()?;
         leaf.verify_is_valid_for_subject_name(&wanted).err()?;
         let leaf = self.certificates.first()?;
         let host = match self.server_name {
@@ -404,7 +449,7 @@ impl Case<'_> {
             .usage
             .is_none_or(|u| u.digital_signature || u.key_encipherment || u.key_agreement);
         // A self-signed one that is trusted as such is its own CA.
-        if !usable && !self.roots.holds(self.leaf_der) {
+        if !usable && !self.is_pinned() {
             let text = "its key usage allows neither signatures nor key encipherment";
             faults.push(Fault::new(Reason::Other, text));
         }

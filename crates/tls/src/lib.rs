@@ -15,14 +15,16 @@ mod outcome;
 mod path;
 pub mod plain;
 mod provider;
+mod reasons;
 mod roots;
 mod witness;
 
 pub use certificate::{Certificate, Key};
 pub use facts::facts;
 pub use handshake::{Failure, Handshake, Negotiated, Stop, TlsStream, handshake};
-pub use judge::{Judgement, Reason, Verdict, judge};
+pub use judge::{Judgement, Verdict, judge};
 pub use outcome::outcome;
 pub use provider::{RSA_BITS_MAX, provider};
+pub use reasons::{Cause, Reason};
 pub use roots::Roots;
 pub use rustls::pki_types::CertificateDer;

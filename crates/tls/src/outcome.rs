@@ -7,6 +7,7 @@ use watchbell_core::time::UnixMs;
 
 use crate::handshake::{Failure, Negotiated};
 use crate::judge::{Verdict, judge};
+use crate::reasons::{Cause, Reason};
 use crate::roots::Roots;
 
 /// What a handshake and the certificate shown in it come to. A bad certificate is
@@ -36,7 +37,7 @@ pub fn outcome(
         (Verdict::Unsupported { what }, _) => {
             let detail =
                 format!("the certificate's chain rests on {what}, which is not supported here");
-            Outcome::failed(Kind::Tls, detail).reason("unsupported")
+            Outcome::failed(Kind::Tls, detail).reason(Cause::Unsupported.as_str())
         }
         (Verdict::Valid { warnings }, _) => {
             let mut notes = warnings.clone();
@@ -48,7 +49,8 @@ pub fn outcome(
             if notes.is_empty() {
                 Outcome::up(&judgement.summary)
             } else {
-                Outcome::degraded(Kind::Certificate, notes.join("; ")).reason("other")
+                Outcome::degraded(Kind::Certificate, notes.join("; "))
+                    .reason(Reason::Other.as_str())
             }
         }
     };

@@ -21,6 +21,8 @@ struct Private {
     der: Vec<u8>,
     spki: Vec<u8>,
     subject: Vec<u8>,
+    /// Whether it vouches for others.
+    is_root: bool,
     not_before_unix_s: i64,
     not_after_unix_s: i64,
 }
@@ -62,7 +64,8 @@ impl Roots {
     fn add(&mut self, der: &CertificateDer<'_>) -> Result<(), String> {
         let certificate = Certificate::read(der)?;
         // One that says it is no CA is trusted as a server's own and vouches for no other.
-        if !matches!(certificate.ca, Some((false, _))) {
+        let is_root = !matches!(certificate.ca, Some((false, _)));
+        if is_root {
             let anchor = webpki::anchor_from_trusted_cert(der)
                 .map_err(|_| "it is no usable root".to_owned())?;
             self.anchors.push(anchor.to_owned());
@@ -71,6 +74,7 @@ impl Roots {
             der: der.to_vec(),
             spki: certificate.spki.to_vec(),
             subject: certificate.subject_der.to_vec(),
+            is_root,
             not_before_unix_s: certificate.not_before_unix_s,
             not_after_unix_s: certificate.not_after_unix_s,
         });
@@ -122,15 +126,23 @@ impl Roots {
         Some(Key::read(id, key))
     }
 
+    /// Whether private roots were given.
+    pub(crate) fn have_private(&self) -> bool {
+        self.private.iter().any(|p| p.is_root)
+    }
+
     /// Whether some root is of this organization.
     pub(crate) fn know_organization(&self, organization: &str) -> bool {
-        // The name's text stands in the DER as it is, in all string types in use.
-        let wanted = organization.as_bytes();
-        wanted.len() > 3
-            && self.anchors.iter().any(|a| {
-                let subject: &[u8] = a.subject.as_ref();
-                subject.windows(wanted.len()).any(|w| w == wanted)
-            })
+        // The text stands in the DER as it is, in all string types in use, and its length
+        // before it: so "Trust" is not "Google Trust Services".
+        let Ok(length) = u8::try_from(organization.len()) else {
+            return false;
+        };
+        let wanted = [&[length], organization.as_bytes()].concat();
+        self.anchors.iter().any(|a| {
+            let subject: &[u8] = a.subject.as_ref();
+            subject.windows(wanted.len()).any(|w| w == wanted)
+        })
     }
 }
 

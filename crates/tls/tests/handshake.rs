@@ -137,7 +137,7 @@ fn a_bad_certificate_is_told_with_its_facts() {
         (got.status, got.kind),
         (Status::Failed, Some(Kind::Certificate))
     );
-    assert_eq!(got.reason.as_deref(), Some("incomplete-chain"));
+    assert_eq!(got.reason.as_deref(), Some("untrusted-root"));
     assert!(got.certificate.is_some());
     assert_eq!(
         watchbell_tls::facts(&shaken.unwrap(), NOW)["tls_version"],

@@ -3,9 +3,9 @@
 mod lab;
 
 use lab::verdict::{at, expect, roots, says, verdict, word};
-use lab::{Authority, Leaf, NOW, chain, days, pem};
-use rcgen::ExtendedKeyUsagePurpose;
-use watchbell_tls::{CertificateDer, Roots, Verdict};
+use lab::{Authority, Leaf, NOW, chain, days, pem, pem_of, pem_text};
+use rcgen::{ExtendedKeyUsagePurpose, IsCa};
+use watchbell_tls::{CertificateDer, Roots};
 
 #[test]
 fn each_class_is_told_apart() {
@@ -84,7 +84,96 @@ fn a_root_that_is_not_sent_is_not_a_missing_intermediate() {
         &got,
         "untrusted-root",
     );
-    says(&got, &["Private Root"]);
+    says(&got, &["Private Root", "\"ca_certificates\""]);
+    let other = Authority::root("Home CA").intermediate("Home Intermediate");
+    let sent = chain([&other.leaf(&Leaf::new(["lab.test"])), &other.der]);
+    let got = verdict(&sent, "lab.test", &roots(&[&root]));
+    expect("nor is it so beside another root", &got, "untrusted-root");
+}
+
+#[test]
+fn what_the_issuer_of_a_lone_leaf_is_the_leaf_tells() {
+    let leaf = || Leaf::new(["lab.test"]);
+    let home = Authority::root("Home CA");
+    let rooted = Authority::root("Home Root CA");
+    let below = rooted.intermediate("Issuer");
+    let plain = home.leaf(&leaf());
+    let fetched = |uri| home.leaf(&leaf().issuer_at(uri));
+    let of = |organization| Authority::root_of(organization, "CA").leaf(&leaf());
+    let lab = Authority::root_of("Lab", "Lab Root");
+    let own = Authority::root_with("Own", |p| p.is_ca = IsCa::ExplicitNoCa);
+    let (incomplete, untrusted) = ("incomplete-chain", "untrusted-root");
+    for (law, leaf, given, want) in [
+        ("a root forgotten", &plain, None, untrusted),
+        (
+            "an intermediate forgotten",
+            &below.leaf(&leaf()),
+            Some(&rooted),
+            incomplete,
+        ),
+        (
+            "another private root was given",
+            &plain,
+            Some(&lab),
+            incomplete,
+        ),
+        (
+            "and the issuer is called a root",
+            &rooted.leaf(&leaf()),
+            Some(&lab),
+            untrusted,
+        ),
+        (
+            "what was given vouches for itself alone",
+            &plain,
+            Some(&own),
+            untrusted,
+        ),
+        (
+            "a public authority's leaf",
+            &fetched("http://ca.test/i.cer"),
+            None,
+            incomplete,
+        ),
+        (
+            "Active Directory's leaf",
+            &fetched("ldap:///CN=Home"),
+            None,
+            untrusted,
+        ),
+        (
+            "a public organization",
+            &of("DigiCert Inc"),
+            None,
+            incomplete,
+        ),
+        ("a part of its name", &of("DigiCert"), None, untrusted),
+        ("a private organization", &of("Lab"), Some(&lab), incomplete),
+        (
+            "it says that a root issued it",
+            &pem("of-told-root"),
+            None,
+            untrusted,
+        ),
+        (
+            "it says that an intermediate issued it",
+            &pem("of-told-intermediate"),
+            None,
+            incomplete,
+        ),
+    ] {
+        let trusted = roots(given.as_slice());
+        let got = verdict(std::slice::from_ref(leaf), "lab.test", &trusted);
+        expect(law, &got, want);
+        says(&got, &["\"ca_certificates\"", "the server must send"]);
+    }
+    // What the leaf says of its issuer is proof, also against a known organization.
+    let same = Roots::only(&pem_text("ec-root")).unwrap();
+    let got = verdict(&[pem("of-told-root")], "lab.test", &same);
+    expect("a second root of a known organization", &got, untrusted);
+    let sent = ["of-told-intermediate", "told-intermediate"].map(pem);
+    let told = Roots::only(&pem_text("told-root")).unwrap();
+    expect("all there", &verdict(&sent, "lab.test", &told), "valid");
 }
 
 #[test]
@@ -229,8 +318,7 @@ fn a_cross_signed_issuer_validates_over_the_root_that_is_trusted() {
 #[test]
 fn a_self_signed_certificate_given_as_trusted_is_trusted() {
     let own = [pem("self")];
-    let text = std::fs::read_to_string(lab::fixture("self.pem")).unwrap();
-    let trusted = Roots::read(&text).unwrap();
+    let trusted = Roots::read(&pem_text("self")).unwrap();
     expect("pinned", &verdict(&own, "lab.test", &trusted), "valid");
     expect(
         "pinned, another host",
@@ -244,6 +332,33 @@ fn a_self_signed_certificate_given_as_trusted_is_trusted() {
         &verdict(&own, "lab.test", &roots(&[])),
         "self-signed",
     );
+}
+
+#[test]
+fn a_trusted_certificate_that_clients_cannot_read_is_not_good() {
+    let strict = Leaf::new(["lab.test"]).strict();
+    for (law, own, want, parts) in [
+        ("of version 1", pem("v1"), "other", &["version 3"][..]),
+        (
+            "with a critical extension that is unknown",
+            strict.clone().self_signed(),
+            "other",
+            &["critical extension"],
+        ),
+        (
+            "and expired",
+            strict.valid(-30, -2).self_signed(),
+            "expired",
+            &["expired", "critical extension"],
+        ),
+    ] {
+        let trusted = Roots::read(&pem_of(&own)).unwrap();
+        for host in ["lab.test", "anything.example"] {
+            let got = verdict(std::slice::from_ref(&own), host, &trusted);
+            expect(law, &got, want);
+            says(&got, parts);
+        }
+    }
 }
 
 #[test]
@@ -284,8 +399,7 @@ fn a_derper_s_key_certificate_is_left_out() {
 
 #[test]
 fn weak_is_a_warning_and_unknown_is_not_invalid() {
-    let all = ["rsa-root", "ec-root", "p521-root"]
-        .map(|n| std::fs::read_to_string(lab::fixture(&format!("{n}.pem"))).unwrap());
+    let all = ["rsa-root", "ec-root", "p384-root", "p521-root"].map(pem_text);
     let trusted = Roots::read(&all.concat()).unwrap();
     for (name, want, part) in [
         ("rsa-2048", "valid", ""),
@@ -294,6 +408,7 @@ fn weak_is_a_warning_and_unknown_is_not_invalid() {
         ("rsa-1024", "valid, warned", "1024 bits"),
         ("sha1", "valid, warned", "SHA-1"),
         ("sha1-ecdsa", "valid, warned", "SHA-1"),
+        ("sha1-p384", "valid, warned", "SHA-1"),
         ("md5", "unsupported", "1.2.840.113549.1.1.4"),
         ("under-p521", "unsupported", "P-521"),
         ("v1", "other", "version 3"),
@@ -311,6 +426,41 @@ fn weak_is_a_warning_and_unknown_is_not_invalid() {
     expect("expired is certain, whoever signed", &got, "expired");
     let got = verdict(&[pem("under-p521")], "x.test", &trusted);
     expect("and so is another name", &got, "wrong-host");
+}
+
+#[test]
+fn what_is_weak_above_the_leaf_is_a_warning_too() {
+    let sent = ["under-weak", "weak-intermediate"].map(pem);
+    let trusted = Roots::read(&pem_text("weak-root")).unwrap();
+    let got = verdict(&sent, "lab.test", &trusted);
+    expect("RSA-1024 and SHA-1 above", &got, "valid, warned");
+    says(
+        &got,
+        &[
+            "weak-intermediate\"'s RSA key has 1024 bits",
+            "weak-intermediate\"'s signature uses SHA-1",
+            "its root's RSA key has 1024 bits",
+        ],
+    );
+}
+
+#[test]
+fn a_way_that_may_be_good_is_told_before_one_that_is_bad() {
+    let known = Authority::root("Known Root");
+    // Of the name alone: what a P-521 key has signed is not verified.
+    let p521 = Authority::root_of("Watchbell Lab", "Lab Root p521-root");
+    let shared = known.intermediate("Shared");
+    let expired = known.cross_sign_with(&shared, |p| p.not_after = lab::time(-1));
+    let unverified = p521.cross_sign(&shared);
+    let leaf = shared.leaf(&Leaf::new(["lab.test"]));
+    let trusted = Roots::only(&(known.pem() + &pem_text("p521-root"))).unwrap();
+    for (law, chain, want) in [
+        ("expired", chain([&leaf, &expired]), "expired"),
+        ("unverified", chain([&leaf, &unverified]), "unsupported"),
+        ("both", chain([&leaf, &expired, &unverified]), "unsupported"),
+    ] {
+        expect(law, &verdict(&chain, "lab.test", &trusted), want);
+    }
 }
 
 #[test]
@@ -341,14 +491,16 @@ fn damage_is_malformed_and_never_a_panic() {
 }
 
 #[test]
-fn a_swarm_of_look_alikes_is_bounded() {
+fn a_swarm_of_look_alikes_is_told_as_what_it_is() {
+    // That it costs no more than a chain does, src/path.rs counts.
     let root = Authority::root("Root");
     let leaf = root.intermediate("Same").leaf(&Leaf::new(["lab.test"]));
     let fakes: Vec<_> = (0..100).map(|_| root.intermediate("Same").der).collect();
     let mut sent = vec![leaf];
     sent.extend(fakes);
     let got = verdict(&sent, "lab.test", &roots(&[&root]));
-    assert!(matches!(got, Verdict::Invalid { .. }), "{got:?}");
+    expect("none of them signed it", &got, "incomplete-chain");
+    says(&got, &["has not signed it"]);
 }
 
 #[test]

@@ -24,6 +24,8 @@ fn names_match_as_in_browsers() {
         (&["*.lab.test"], "lab.test", "wrong-host"),
         (&["*.lab.test"], "a.b.lab.test", "wrong-host"),
         (&["*.lab.test"], "xn--bcher-kva.lab.test", "valid"),
+        (&["xn--*.lab.test"], "xn--bcher-kva.lab.test", "wrong-host"),
+        (&["XN--BCHER-KVA.test"], "xn--bcher-kva.test", "valid"),
         (&["a*.lab.test"], "ab.lab.test", "wrong-host"),
         (&["*b.lab.test"], "ab.lab.test", "wrong-host"),
         (&["a.*.test"], "a.lab.test", "wrong-host"),
@@ -200,10 +202,9 @@ fn name_constraints_are_obeyed() {
 #[test]
 fn a_critical_extension_that_is_unknown_is_refused() {
     let root = Authority::root("Root");
-    let mut extension = CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![5, 0]);
-    let lenient = Leaf::new(["lab.test"]).extension(extension.clone());
-    extension.set_criticality(true);
-    let strict = Leaf::new(["lab.test"]).extension(extension);
+    let extension = CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![5, 0]);
+    let lenient = Leaf::new(["lab.test"]).extension(extension);
+    let strict = Leaf::new(["lab.test"]).strict();
     let trusted = roots(&[&root]);
     let got = verdict(&chain([&root.leaf(&lenient)]), "lab.test", &trusted);
     expect("not critical", &got, "valid");

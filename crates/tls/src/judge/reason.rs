@@ -1,34 +1,7 @@
-//! The classes of bad certificates, and which of them is mended first.
+//! Which class of bad certificates is mended first, and the validator's own objections.
 
-use super::Verdict;
-
-/// The class of a bad certificate; the word is the outcome's reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    Malformed,
-    SelfSigned,
-    UntrustedRoot,
-    IncompleteChain,
-    WrongHost,
-    Expired,
-    NotYetValid,
-    Other,
-}
-
-impl Reason {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Reason::Malformed => "malformed",
-            Reason::SelfSigned => "self-signed",
-            Reason::UntrustedRoot => "untrusted-root",
-            Reason::IncompleteChain => "incomplete-chain",
-            Reason::WrongHost => "wrong-host",
-            Reason::Expired => "expired",
-            Reason::NotYetValid => "not-yet-valid",
-            Reason::Other => "other",
-        }
-    }
-}
+use super::Fault;
+use crate::reasons::Reason;
 
 /// Lower is told first.
 pub fn rank(reason: Reason) -> u8 {
@@ -43,7 +16,7 @@ pub fn rank(reason: Reason) -> u8 {
 }
 
 /// What the validator alone objects to.
-pub fn left_over(refused: &webpki::Error) -> Verdict {
+pub fn left_over(refused: &webpki::Error) -> Fault {
     use webpki::Error as E;
     let (reason, text) = match refused {
         E::NameConstraintViolation => (
@@ -79,8 +52,5 @@ pub fn left_over(refused: &webpki::Error) -> Verdict {
             "it is refused by the rules of certificate paths",
         ),
     };
-    Verdict::Invalid {
-        reason,
-        detail: text.to_owned(),
-    }
+    Fault::new(reason, text)
 }

@@ -59,6 +59,7 @@ pub const CERTIFICATE_ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
     PKCS1_SHA512_NO_NULL,
     PKCS1_SHA1,
     P256_SHA1,
+    P384_SHA1,
 ];
 
 const MODERN: &[&dyn SignatureVerificationAlgorithm] = &[
@@ -84,6 +85,7 @@ const P384_SHA256: Entry = &ecdsa(Curve::P384, Hash::Sha256, alg_id::ECDSA_SHA25
 const P384_SHA384: Entry = &ecdsa(Curve::P384, Hash::Sha384, alg_id::ECDSA_SHA384);
 const P384_SHA512: Entry = &ecdsa(Curve::P384, Hash::Sha512, alg_id::ECDSA_SHA512);
 const P256_SHA1: Entry = &ecdsa(Curve::P256, Hash::Sha1, ECDSA_SHA1_ID);
+const P384_SHA1: Entry = &ecdsa(Curve::P384, Hash::Sha1, ECDSA_SHA1_ID);
 const PKCS1_SHA256: Entry = &rsa(Padding::Pkcs1, Hash::Sha256, alg_id::RSA_PKCS1_SHA256);
 const PKCS1_SHA384: Entry = &rsa(Padding::Pkcs1, Hash::Sha384, alg_id::RSA_PKCS1_SHA384);
 const PKCS1_SHA512: Entry = &rsa(Padding::Pkcs1, Hash::Sha512, alg_id::RSA_PKCS1_SHA512);
@@ -164,7 +166,12 @@ impl SignatureVerificationAlgorithm for Ecdsa {
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), InvalidSignature> {
-        let digest = self.hash.of(message);
+        let mut digest = self.hash.of(message);
+        if matches!((self.curve, self.hash), (Curve::P384, Hash::Sha1)) {
+            // The ecdsa crate refuses a digest below half of the field's 48 bytes. Zeros
+            // before a number do not change it (FIPS 186-5, section 6.4.2).
+            digest.splice(..0, [0; 4]);
+        }
         let verified = match self.curve {
             Curve::P256 => p256::ecdsa::VerifyingKey::from_sec1_bytes(public_key).and_then(|key| {
                 key.verify_prehash(&digest, &p256::ecdsa::Signature::from_der(signature)?)

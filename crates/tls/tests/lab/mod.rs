@@ -39,6 +39,16 @@ pub fn pem(name: &str) -> Der<'static> {
     Der::from_pem_file(fixture(&format!("{name}.pem"))).unwrap()
 }
 
+/// A fixture's certificate as text.
+pub fn pem_text(name: &str) -> String {
+    pem_of(&pem(name))
+}
+
+pub fn pem_of(der: &Der<'_>) -> String {
+    let body = base64::engine::general_purpose::STANDARD.encode(der);
+    format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n")
+}
+
 pub fn chain<const N: usize>(ders: [&CertificateDer<'static>; N]) -> Vec<Der<'static>> {
     ders.into_iter().cloned().collect()
 }
@@ -174,13 +184,8 @@ impl Authority {
     }
 
     pub fn pem(&self) -> String {
-        self.params_pem()
-    }
-
-    fn params_pem(&self) -> String {
         // Signing anew would give another certificate of an ECDSA key.
-        let body = base64::engine::general_purpose::STANDARD.encode(&self.der);
-        format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n")
+        pem_of(&self.der)
     }
 
     fn issuer(&self) -> Issuer<'_, &KeyPair> {
@@ -240,6 +245,25 @@ impl Leaf {
     pub fn extension(mut self, extension: CustomExtension) -> Self {
         self.params.custom_extensions.push(extension);
         self
+    }
+
+    /// Says where its issuer is to be fetched (authorityInfoAccess, caIssuers).
+    pub fn issuer_at(self, uri: &str) -> Self {
+        let tlv = |tag: u8, content: &[u8]| {
+            [&[tag, u8::try_from(content.len()).unwrap()], content].concat()
+        };
+        let ca_issuers = tlv(6, &[0x2b, 6, 1, 5, 5, 7, 0x30, 2]);
+        let one = [ca_issuers, tlv(0x86, uri.as_bytes())].concat();
+        let content = tlv(0x30, &tlv(0x30, &one));
+        let oid = [1, 3, 6, 1, 5, 5, 7, 1, 1];
+        self.extension(CustomExtension::from_oid_content(&oid, content))
+    }
+
+    /// With a critical extension that nobody knows.
+    pub fn strict(self) -> Self {
+        let mut extension = CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![5, 0]);
+        extension.set_criticality(true);
+        self.extension(extension)
     }
 
     pub fn self_signed(self) -> Der<'static> {
