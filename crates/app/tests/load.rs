@@ -113,8 +113,12 @@ component_ids = ["one"]
 hosts = ["default.example.com", "b.example.com"]
 "#;
 
-/// The decoder of PEM does not look into the certificate.
-const PEM: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+/// A certificate and its key, in PEM.
+fn certificate() -> (String, String) {
+    let names = vec!["default.example.com".to_owned()];
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    (made.cert.pem(), made.signing_key.serialize_pem())
+}
 
 #[test]
 fn a_value_comes_from_the_first_source_that_has_it() {
@@ -193,7 +197,7 @@ fn the_runtime_gets_what_was_written() {
         &[
             ("spin.toml", MANIFEST),
             ("rc.toml", RUNTIME_CONFIG),
-            ("ca.pem", PEM),
+            ("ca.pem", certificate().0.as_str()),
         ],
     );
     let mut options = folder.options();
@@ -301,7 +305,7 @@ fn a_secret_is_seen_by_its_component_and_by_no_message() {
         &[
             ("spin.toml", MANIFEST),
             ("rc.toml", RUNTIME_CONFIG),
-            ("ca.pem", PEM),
+            ("ca.pem", certificate().0.as_str()),
         ],
     );
     let mut options = folder.options();
@@ -311,6 +315,39 @@ fn a_secret_is_seen_by_its_component_and_by_no_message() {
     assert_eq!(app.components["two-component"].variables.get("body"), None);
     let shown = format!("{app:?}");
     assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn a_client_certificate_comes_with_its_own_key() {
+    let config = r#"
+[[client_tls]]
+component_ids = ["one"]
+hosts = ["default.example.com"]
+client_cert_file = "client.pem"
+client_private_key_file = "client.key"
+"#;
+    let (chain, key) = certificate();
+    let (_, other) = certificate();
+    let manifest = MANIFEST.replace(", \"cache\"", "");
+    for (key, want) in [
+        (key.as_str(), None),
+        (other.as_str(), Some("client-certificate")),
+    ] {
+        let folder = Folder::new(
+            "client-certificate",
+            &[
+                ("spin.toml", manifest.as_str()),
+                ("rc.toml", config),
+                ("client.pem", chain.as_str()),
+                ("client.key", key),
+            ],
+        );
+        let mut options = folder.options();
+        options.runtime_config_file = Some("rc.toml".into());
+        let stops = App::load(&options).err().unwrap_or_default();
+        let id = stops.iter().find(|f| f.stops_start).map(|f| f.id);
+        assert_eq!(id, want, "{stops:?}");
+    }
 }
 
 #[test]
