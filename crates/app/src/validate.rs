@@ -51,7 +51,6 @@ pub(crate) fn examine(options: &LoadOptions) -> (Option<App>, Vec<Finding>) {
         names: &names,
         env: &options.env,
         cwd: &options.cwd,
-        dotenv: dir.join(".env"),
     };
     let providers = std::mem::take(&mut config.providers);
     let sources = Sources::read(&options.variables, providers, &wanted, &mut report);
