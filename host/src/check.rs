@@ -37,17 +37,18 @@ pub fn main(args: &CheckArgs) -> ExitCode {
             }
             ExitCode::from(nagios::exit_code(&outcome))
         }
-        Err(error) => {
-            // A plugin's first line is what its scheduler shows: on standard output, too.
-            let why = format!("{error:#}");
-            if args.json {
-                println!("{}", serde_json::json!({ "check": args.id, "error": why }));
-            } else {
-                println!("{}", nagios::not_run(&args.id, &why));
-            }
-            ExitCode::from(nagios::EXIT_UNKNOWN)
-        }
+        Err(error) => not_run(&args.id, &format!("{error:#}"), args.json),
     }
+}
+
+/// A plugin's first line is what its scheduler shows: on standard output, too.
+pub fn not_run(id: &str, why: &str, json: bool) -> ExitCode {
+    if json {
+        println!("{}", serde_json::json!({ "check": id, "error": why }));
+    } else {
+        println!("{}", nagios::not_run(id, why));
+    }
+    ExitCode::from(nagios::EXIT_UNKNOWN)
 }
 
 fn outcome(args: &CheckArgs) -> anyhow::Result<Outcome> {
