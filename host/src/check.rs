@@ -10,7 +10,7 @@ use http::Request;
 use http::header::{AUTHORIZATION, HOST};
 use http_body_util::{BodyExt, Empty, Limited};
 use serde_json::Value;
-use watchbell_app::{App, Variables};
+use watchbell_app::{App, Variables, route_pattern};
 
 use crate::cli::CheckArgs;
 use crate::component::{self, Shared};
@@ -123,10 +123,10 @@ async fn probe(app: &App, id: &str, token: &str) -> anyhow::Result<Outcome> {
         .http
         .iter()
         .find(|t| t.component == id)
-        .map(|t| t.route.as_str());
+        .map(|t| route_pattern(&t.route));
     let path = route
-        .filter(|r| !r.contains(['*', ':']) && !r.ends_with("/..."))
-        .unwrap_or("/");
+        .filter(|pattern| !pattern.contains(['*', ':']))
+        .unwrap_or_default();
     let request = Request::get(format!("http://localhost{path}"))
         .header(HOST, "localhost")
         .header(AUTHORIZATION, format!("Bearer {token}"))
