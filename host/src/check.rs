@@ -10,7 +10,7 @@ use http::Request;
 use http::header::{AUTHORIZATION, HOST};
 use http_body_util::{BodyExt, Empty, Limited};
 use serde_json::Value;
-use watchbell_app::{App, Variables};
+use watchbell_app::{App, Variables, route_pattern};
 
 use crate::cli::CheckArgs;
 use crate::component::{self, Shared};
@@ -37,17 +37,18 @@ pub fn main(args: &CheckArgs) -> ExitCode {
             }
             ExitCode::from(nagios::exit_code(&outcome))
         }
-        Err(error) => {
-            // A plugin's first line is what its scheduler shows: on standard output, too.
-            let why = format!("{error:#}");
-            if args.json {
-                println!("{}", serde_json::json!({ "check": args.id, "error": why }));
-            } else {
-                println!("{}", nagios::not_run(&args.id, &why));
-            }
-            ExitCode::from(nagios::EXIT_UNKNOWN)
-        }
+        Err(error) => not_run(&args.id, &format!("{error:#}"), args.json),
     }
+}
+
+/// A plugin's first line is what its scheduler shows: on standard output, too.
+pub fn not_run(id: &str, why: &str, json: bool) -> ExitCode {
+    if json {
+        println!("{}", serde_json::json!({ "check": id, "error": why }));
+    } else {
+        println!("{}", nagios::not_run(id, why));
+    }
+    ExitCode::from(nagios::EXIT_UNKNOWN)
 }
 
 fn outcome(args: &CheckArgs) -> anyhow::Result<Outcome> {
@@ -122,10 +123,10 @@ async fn probe(app: &App, id: &str, token: &str) -> anyhow::Result<Outcome> {
         .http
         .iter()
         .find(|t| t.component == id)
-        .map(|t| t.route.as_str());
+        .map(|t| route_pattern(&t.route));
     let path = route
-        .filter(|r| !r.contains(['*', ':']) && !r.ends_with("/..."))
-        .unwrap_or("/");
+        .filter(|pattern| !pattern.contains(['*', ':']))
+        .unwrap_or_default();
     let request = Request::get(format!("http://localhost{path}"))
         .header(HOST, "localhost")
         .header(AUTHORIZATION, format!("Bearer {token}"))

@@ -15,6 +15,7 @@ use crate::{check, compiled, demo, say, up, validate};
 /// A command that could not do what it was asked.
 pub const EXIT_FAILED: u8 = 1;
 
+const CHECK_COMMAND: &str = "check";
 const MANIFEST_NAME: &str = "spin.toml";
 
 /// Watches a self-hosted network control plane from outside.
@@ -32,6 +33,7 @@ enum Command {
     /// Run one check once, beside the stored state, and print its outcome as a Nagios plugin
     ///
     /// Exit code 0: up, 1: degraded or a warning, 2: failed, 3: could not be run.
+    #[command(name = CHECK_COMMAND)]
     Check(CheckArgs),
     /// Find every mistake in the manifest, the variables and the runtime config
     ///
@@ -55,12 +57,13 @@ pub struct AppArgs {
         default_value = "."
     )]
     from: PathBuf,
-    /// Set a variable: name=value, name=@file, or @file.json; may be repeated
+    /// Set a variable: name=value, name=@file, @file.json or @file.toml; may be repeated
     #[arg(long = "variable", value_name = "NAME=VALUE")]
     variables: Vec<String>,
     /// Runtime config: key-value stores, variable providers, outbound HTTP, client TLS
+    // As for --state-dir; in the environment, empty is how a deployment says none.
     #[arg(long, value_name = "FILE", env = "RUNTIME_CONFIG_FILE")]
-    runtime_config_file: Option<PathBuf>,
+    runtime_config_file: Option<OsString>,
     /// Where logs and key-value data go; default .spin beside the manifest, empty for none
     // A PathBuf's parser would refuse the empty one.
     #[arg(long, value_name = "DIR")]
@@ -75,7 +78,8 @@ pub struct UpArgs {
     #[arg(
         long,
         value_name = "ADDRESS",
-        default_value = "127.0.0.1:3000",
+        default_value_t = up::DEFAULT_LISTEN,
+        value_parser = listen_address,
         env = "SPIN_HTTP_LISTEN_ADDR"
     )]
     pub listen: SocketAddr,
@@ -116,8 +120,27 @@ pub struct ValidateArgs {
     pub json: bool,
 }
 
+/// Empty in the environment counts as not given.
+fn listen_address(text: &str) -> Result<SocketAddr, std::net::AddrParseError> {
+    if text.is_empty() {
+        return Ok(up::DEFAULT_LISTEN);
+    }
+    text.parse()
+}
+
 pub fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Not `args()`, which panics at one that is not text.
+            let arguments = std::env::args_os().skip(1);
+            let arguments: Vec<String> = arguments
+                .map(|argument| argument.to_string_lossy().into_owned())
+                .collect();
+            return usage(&error, &arguments);
+        }
+    };
+    let result = match cli.command {
         Command::Up(args) => up::main(&args),
         // Its exit codes are a plugin's, also for what went wrong before the check.
         Command::Check(args) => return check::main(&args),
@@ -133,15 +156,29 @@ pub fn main() -> ExitCode {
     })
 }
 
-/// `name=::1` as `name=[::1]`: the one way to write an address that URLs and
-/// permissions read too. Spin takes what it is given, and then denies it.
-fn bracketed(given: &str) -> String {
-    match given.split_once('=') {
-        Some((name, value)) if value.parse::<std::net::Ipv6Addr>().is_ok() => {
-            format!("{name}=[{value}]")
+/// A mistake in the arguments of `check` is told as a plugin tells it: clap's exit code,
+/// 2, would be a critical outcome of the check. Help and version are no mistakes.
+fn usage(error: &clap::Error, arguments: &[String]) -> ExitCode {
+    match arguments {
+        [command, rest @ ..] if command == CHECK_COMMAND && error.use_stderr() => {
+            let id = rest.first().filter(|id| !id.starts_with('-'));
+            let json = rest.iter().any(|argument| argument == "--json");
+            check::not_run(id.map_or(CHECK_COMMAND, String::as_str), &said(error), json)
         }
-        _ => given.to_owned(),
+        _ => error.exit(),
     }
+}
+
+/// clap's first paragraph on one line; what follows is the usage.
+fn said(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.is_empty())
+        .collect();
+    let line = lines.join(" ");
+    line.strip_prefix("error: ").unwrap_or(&line).to_owned()
 }
 
 impl AppArgs {
@@ -154,12 +191,12 @@ impl AppArgs {
             } else {
                 from
             },
-            runtime_config_file: self.runtime_config_file.clone(),
-            variables: self
-                .variables
-                .iter()
-                .map(|given| bracketed(given))
-                .collect(),
+            runtime_config_file: self
+                .runtime_config_file
+                .clone()
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from),
+            variables: self.variables.clone(),
             state_dir: self.state_dir.clone().map(PathBuf::from),
             cwd,
             // A name or value that is not text can be no variable of ours.
@@ -168,5 +205,37 @@ impl AppArgs {
                 .collect(),
             fill,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_usage_error_is_said_in_one_line() {
+        for (arguments, want) in [
+            (
+                &["watchbell", "check"][..],
+                "the following required arguments were not provided: <ID>",
+            ),
+            (
+                &["watchbell", "check", "health", "--jsn"],
+                "unexpected argument '--jsn' found",
+            ),
+        ] {
+            let error = Cli::try_parse_from(arguments).err().expect("a mistake");
+            assert_eq!(said(&error), want, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn an_empty_address_counts_as_not_given() {
+        assert_eq!(listen_address(""), Ok(up::DEFAULT_LISTEN));
+        assert_eq!(
+            listen_address("[::1]:0"),
+            Ok(SocketAddr::new(std::net::Ipv6Addr::LOCALHOST.into(), 0))
+        );
+        assert!(listen_address("3000").is_err());
     }
 }

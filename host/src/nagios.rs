@@ -29,7 +29,8 @@ pub enum Status {
     Up,
     Degraded,
     Failed,
-    /// The check says that the fault is its own: it knows nothing about the target.
+    /// The fault is on our side, or the host did not permit the attempt: nothing is known
+    /// about the target.
     NotRun,
 }
 
@@ -40,7 +41,7 @@ impl Outcome {
         let status = match text("status") {
             Some("up") => Status::Up,
             Some("degraded") => Status::Degraded,
-            Some("failed") if text("kind") == Some("internal") => Status::NotRun,
+            Some("failed") if matches!(text("kind"), Some("internal" | "denied")) => Status::NotRun,
             Some("failed") => Status::Failed,
             _ => match text("error").or(text("detail")) {
                 Some(said) => bail!("{said}"),
@@ -144,6 +145,14 @@ mod tests {
                 .expect(status);
             assert_eq!(super::line("health", &outcome), line);
             assert_eq!(exit_code(&outcome), code, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_check_that_probed_nothing_is_unknown() {
+        for kind in ["internal", "denied"] {
+            let outcome = read(json!({"status": "failed", "kind": kind})).expect(kind);
+            assert_eq!(exit_code(&outcome), EXIT_UNKNOWN, "{kind}");
         }
     }
 

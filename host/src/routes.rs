@@ -2,7 +2,7 @@
 
 use anyhow::anyhow;
 use routefinder::Router;
-use watchbell_app::HttpTrigger;
+use watchbell_app::{HttpTrigger, route_pattern};
 
 /// Paths that the runtime answers itself.
 pub const WELL_KNOWN_PREFIX: &str = "/.well-known/spin/";
@@ -74,7 +74,7 @@ impl Routes {
         let mut router = Router::new();
         for route in &listed {
             router
-                .add(pattern(&route.raw), route.clone())
+                .add(route_pattern(&route.raw), route.clone())
                 .map_err(|e| {
                     anyhow!(
                         "reading route {:?} of component {:?}: {e}",
@@ -110,20 +110,6 @@ impl Routes {
     }
 }
 
-/// Spin's spelling in the router's.
-fn pattern(raw: &str) -> String {
-    let absolute = if raw.starts_with('/') {
-        raw.to_owned()
-    } else {
-        format!("/{raw}")
-    };
-    match absolute.strip_suffix("/...") {
-        Some(prefix) => format!("{prefix}/*"),
-        None if absolute.len() > 1 => absolute.trim_end_matches('/').to_owned(),
-        None => absolute,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,6 +135,8 @@ mod tests {
             "/user/:id",
             "/user/:id/...",
             "/api/v1/...",
+            "run/now/",
+            "/files/*",
         ]);
         for (path, want) in [
             ("/", Some("/")),
@@ -165,6 +153,8 @@ mod tests {
             ("/user", None),
             ("/api/v1/x", Some("/api/v1/...")),
             ("/api/v2/x", None),
+            ("/run/now", Some("run/now/")),
+            ("/files/a/b", Some("/files/*")),
         ] {
             assert_eq!(
                 routes.find(path).map(|m| m.route.raw.as_str()),

@@ -86,7 +86,7 @@ pub struct Build {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpTrigger {
-    /// Spin's route syntax: `/x`, `/x/...`, `/x/:name`.
+    /// As written, in Spin's syntax: `/x`, `/x/...`, `/x/:name`.
     pub route: String,
     pub component: String,
 }

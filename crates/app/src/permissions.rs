@@ -143,9 +143,11 @@ impl AllowedHosts {
         })
     }
 
-    /// Whether nothing may be reached.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Whether an entry leaves the host open to requests over HTTP.
+    pub(crate) fn allows_any_host_over_http(&self) -> bool {
+        self.0.iter().any(|rule| {
+            rule.host.allows_any() && ["http", "https"].iter().any(|s| rule.allows_scheme(s))
+        })
     }
 
     /// Whether an entry names another component of the application, which only
@@ -316,6 +318,28 @@ mod tests {
             );
         }
         assert!(!AllowedHosts::default().allows_relative(&["http"]));
+    }
+
+    #[test]
+    fn any_host_is_open_to_http_only_by_its_schemes() {
+        for (entry, want) in [
+            ("https://*:*", true),
+            ("http://*", true),
+            ("*://*:*", true),
+            ("*://*:443", true),
+            ("https://0.0.0.0/0", true),
+            ("tcp://*:*", false),
+            ("udp://*:*", false),
+            ("https://hs.example.com", false),
+            ("https://*.example.com", false),
+            ("https://192.0.2.0/24", false),
+        ] {
+            assert_eq!(
+                allowed(&[entry]).allows_any_host_over_http(),
+                want,
+                "{entry:?}"
+            );
+        }
     }
 
     #[test]

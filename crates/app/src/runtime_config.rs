@@ -149,13 +149,8 @@ fn stores(root: &Table<'_>, dir: &Path, report: &mut Report) -> BTreeMap<String,
             }
             "redis" => {
                 table.ignored_but(&["type", "url"], report);
-                let want = "a URL such as redis://localhost:6379";
-                if let Some((url, place)) = table.required_text("url", want, report) {
-                    let scheme = url.split_once("://").map(|(scheme, _)| scheme);
-                    if !matches!(scheme, Some("redis" | "rediss")) {
-                        // Not shown: a Redis URL carries its password.
-                        report.stop("redis-url", &place, "another text", want);
-                    }
+                if let Some((url, place)) = table.required_text("url", REDIS_URL_WANT, report) {
+                    redis_url(&url, &place, report);
                     stores.insert(label, Store::Redis { url });
                 }
             }
@@ -167,6 +162,37 @@ fn stores(root: &Table<'_>, dir: &Path, report: &mut Report) -> BTreeMap<String,
         }
     }
     stores
+}
+
+const REDIS_URL_WANT: &str = "a URL such as redis://localhost:6379";
+/// What Spin's client takes beside `redis`: over TLS, or through a socket in the file system.
+const REDIS_SCHEMES_UNSUPPORTED: &[&str] = &[
+    "rediss",
+    "valkey",
+    "valkeys",
+    "unix",
+    "redis+unix",
+    "valkey+unix",
+];
+
+/// Never shown but for its scheme: a Redis URL carries its password.
+fn redis_url(text: &str, place: &Place, report: &mut Report) {
+    let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
+    if REDIS_SCHEMES_UNSUPPORTED.contains(&scheme) {
+        let got = format!("a URL {scheme}:…, not supported by the embedded runtime");
+        report.stop("store-unsupported", place, &got, REDIS_URL_WANT);
+        return;
+    }
+    // The path is the number of the database.
+    let fits = url::Url::parse(text).is_ok_and(|url| {
+        let database = url.path().trim_matches('/');
+        url.scheme() == "redis"
+            && url.has_host()
+            && (database.is_empty() || database.parse::<i64>().is_ok())
+    });
+    if !fits {
+        report.stop("redis-url", place, "another text", REDIS_URL_WANT);
+    }
 }
 
 fn providers(root: &Table<'_>, cwd: &Path, report: &mut Report) -> Vec<Provider> {

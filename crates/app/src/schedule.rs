@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 use croner::Cron;
 
 /// Firings of one trigger: whole seconds, UTC.
@@ -35,13 +35,13 @@ pub struct Period {
     pub max_s: u64,
 }
 
-/// How far [`Schedule::period`] looks: over day boundaries and a day's pattern. An
-/// expression whose last four fields are all `*` repeats every hour, and an hour
-/// tells the same a hundred times sooner.
-const HORIZON: TimeDelta = TimeDelta::days(3);
+/// How far [`Schedule::period`] looks, both ends included: what fires every day repeats
+/// after one. An expression whose last four fields are all `*` repeats every hour, and
+/// an hour tells the same sooner.
+const HORIZON: TimeDelta = TimeDelta::days(1);
 const HORIZON_HOURLY: TimeDelta = TimeDelta::hours(1);
-/// Every second of a day, and no more: a gap that has not shown by then is not found.
-const FIRINGS_MAX: usize = 86_400;
+/// Where every day is looked at: a leap year, so that it holds every date there is.
+const LEAP_YEAR: i32 = 2028;
 
 const WANT: &str = "six fields, seconds first, such as */20 * * * * *";
 
@@ -71,24 +71,36 @@ impl Schedule {
         u64::try_from(next.timestamp()).ok()
     }
 
-    /// Whether it fires at the given second.
-    pub fn matches(&self, unix_s: u64) -> bool {
-        time(unix_s).is_some_and(|t| self.0.is_time_matching(&t).unwrap_or(false))
+    /// Whether no day is left out, however its last three fields say that.
+    pub fn is_daily(&self) -> bool {
+        let pattern = &self.0.pattern;
+        let fires = |day: NaiveDate| {
+            let (year, month, day) = (day.year(), day.month(), day.day());
+            pattern.month_match(month).unwrap_or(false)
+                && pattern.day_match(year, month, day).unwrap_or(false)
+        };
+        NaiveDate::from_ymd_opt(LEAP_YEAR, 1, 1).is_some_and(|first| {
+            first
+                .iter_days()
+                .take_while(|d| d.year() == LEAP_YEAR)
+                .all(fires)
+        })
     }
 
-    /// The smallest and the largest gap between firings within three days of the first
-    /// one from the given second on; `None` when fewer than two fall into them.
-    pub fn period(&self, from_unix_s: u64) -> Option<Period> {
+    /// The smallest and the largest gap between firings; `None` when a day is left out,
+    /// and then no gap of one day is that of another.
+    pub fn period(&self) -> Option<Period> {
+        if !self.is_daily() {
+            return None;
+        }
         let fields = self.0.as_str().split_whitespace().skip(2);
         let hourly = fields.into_iter().all(|f| matches!(f, "*" | "?"));
         let horizon = if hourly { HORIZON_HOURLY } else { HORIZON };
-        let from = time(from_unix_s)?;
-        let start = self.0.find_next_occurrence(&from, true).ok()?;
+        let start = self.0.find_next_occurrence(&time(0)?, true).ok()?;
         let firings: Vec<i64> = self
             .0
             .iter_from(start)
             .take_while(|t| *t - start <= horizon)
-            .take(FIRINGS_MAX)
             .map(|t| t.timestamp())
             .collect();
         let gaps = || firings.windows(2).map(|w| w[1].abs_diff(w[0]));
@@ -162,11 +174,10 @@ mod tests {
             ("* * * * * *", u64::MAX, None),
         ] {
             let schedule = Schedule::parse(expression).unwrap();
-            let next = schedule.next_after(after);
-            assert_eq!(next, want, "{expression:?} after {after}");
-            assert!(
-                next.is_none_or(|next| schedule.matches(next)),
-                "{expression:?}"
+            assert_eq!(
+                schedule.next_after(after),
+                want,
+                "{expression:?} after {after}"
             );
         }
     }
@@ -184,11 +195,34 @@ mod tests {
             ("0 */5 * * * *", Some((300, 300))),
             ("0 0 9-17 * * *", Some((3600, 57_600))),
             ("0 0 0 * * *", Some((86_400, 86_400))),
-            // Monthly: fewer than two in the horizon.
+            ("59 59 23 * * *", Some((86_400, 86_400))),
+            // A day is left out.
             ("0 0 0 15 * *", None),
         ] {
-            let period = Schedule::parse(expression).unwrap().period(NEW_YEAR_S);
+            let period = Schedule::parse(expression).unwrap().period();
             assert_eq!(period.map(|p| (p.min_s, p.max_s)), want, "{expression:?}");
+        }
+    }
+
+    #[test]
+    fn a_schedule_is_daily_when_it_leaves_no_day_out() {
+        for (days, want) in [
+            ("* * *", true),
+            ("? * ?", true),
+            ("*/1 */1 */1", true),
+            ("1-31 1-12 0-6", true),
+            ("1-15,16-31 JAN-DEC 1-7", true),
+            ("* * MON-FRI", false),
+            ("* * MON-SAT", false),
+            ("1 * *", false),
+            ("1-30 * *", false),
+            ("*/2 * *", false),
+            ("L * *", false),
+            ("* 2-12 *", false),
+            ("* * 5#2", false),
+        ] {
+            let schedule = Schedule::parse(&format!("0,20,40 * * {days}")).unwrap();
+            assert_eq!(schedule.is_daily(), want, "{days:?}");
         }
     }
 }

@@ -38,6 +38,14 @@ impl Template {
         self.names().next().is_none()
     }
 
+    /// The name, when it is all there is: the value is that variable's, unchanged.
+    pub fn only_name(&self) -> Option<&str> {
+        match self.0.as_slice() {
+            [Part::Name(name)] => Some(name),
+            _ => None,
+        }
+    }
+
     /// The names in it, in order, repeated as often as they stand there.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|part| match part {

@@ -16,6 +16,7 @@ use crate::document::Source;
 use crate::finding::{Finding, Place, Report, quoted};
 use crate::manifest::{ComponentEntry, Manifest};
 use crate::names::{is_kebab, is_label, suggest};
+use crate::route::{self, route_pattern};
 use crate::runtime_config::{RuntimeConfig, Store};
 use crate::schedule::Schedule;
 use crate::variables::{Sources, Values, Wanted};
@@ -51,7 +52,6 @@ pub(crate) fn examine(options: &LoadOptions) -> (Option<App>, Vec<Finding>) {
         names: &names,
         env: &options.env,
         cwd: &options.cwd,
-        dotenv: dir.join(".env"),
     };
     let providers = std::mem::take(&mut config.providers);
     let sources = Sources::read(&options.variables, providers, &wanted, &mut report);
@@ -242,7 +242,7 @@ fn triggers(manifest: &Manifest, report: &mut Report) {
     let mut routes = BTreeMap::new();
     for trigger in &manifest.http {
         let (route, place) = &trigger.route;
-        if let Some(first) = routes.insert(route.as_str(), trigger.component.0.as_str()) {
+        if let Some(first) = routes.insert(route_pattern(route), trigger.component.0.as_str()) {
             let want = format!("a route of its own: {first} has it too");
             report.error("route-duplicate", place, &quoted(route), &want);
         }
@@ -319,10 +319,12 @@ fn alerting(manifest: &Manifest, resolved: &[Resolved<'_>], report: &mut Report)
         );
         return;
     };
+    let rings =
+        |route: &str| route::parse(route).is_some_and(|spec| spec.matches(ALERT_ROUTE).is_some());
     let rung = manifest
         .http
         .iter()
-        .any(|t| t.component.0 == alert.entry.id && t.route.0 == ALERT_ROUTE);
+        .any(|t| t.component.0 == alert.entry.id && rings(&t.route.0));
     if !rung {
         let place = alert.entry.place.clone();
         let want = format!("[[trigger.http]] with route {ALERT_ROUTE:?}, which checks ring");

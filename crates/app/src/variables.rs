@@ -1,13 +1,14 @@
 //! The application's variables and what each component sees of them.
 //!
 //! Spin's precedence: `--variable`, the providers of the runtime config in their
-//! order, `SPIN_VARIABLE_<NAME>`, `.env` beside the manifest, then what the runtime
-//! fills in, then the manifest's default.
+//! order, `SPIN_VARIABLE_<NAME>`, `.env` in the working directory, then what the
+//! runtime fills in, then the manifest's default.
 
 mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::Ipv6Addr;
 
 pub(crate) use sources::{Sources, Wanted};
 
@@ -51,6 +52,15 @@ pub(crate) struct Declared {
     pub secret: bool,
 }
 
+/// An IPv6 address in brackets, wherever it came from: the one way to write it that
+/// URLs and permissions read too. Spin takes what it is given, and then denies it.
+fn bracketed(value: &str) -> String {
+    match value.parse::<Ipv6Addr>() {
+        Ok(_) => format!("[{value}]"),
+        Err(_) => value.to_owned(),
+    }
+}
+
 /// Every application variable that has a value.
 #[derive(Default)]
 pub(crate) struct Values {
@@ -81,7 +91,7 @@ impl Values {
                 .or(default.as_ref());
             match value {
                 Some(value) => {
-                    resolved.values.insert(name.clone(), value.clone());
+                    resolved.values.insert(name.clone(), bracketed(value));
                 }
                 None => {
                     resolved.missing.insert(name.clone());

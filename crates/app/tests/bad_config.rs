@@ -92,9 +92,8 @@ fn every_folder_shows_a_mistake_and_no_secret() {
     for folder in folders {
         let findings = validate(&options(&folder));
         assert!(!findings.is_empty(), "{}", folder.display());
-        let shown = serde_json::to_string(&findings).unwrap()
-            + &format!("{findings:?}")
-            + &format!("{:?}", App::load(&options(&folder)));
+        let json = serde_json::to_string(&findings).unwrap();
+        let shown = format!("{json}{findings:?}{:?}", App::load(&options(&folder)));
         assert!(!shown.contains("hunter2"), "{}: {shown}", folder.display());
     }
 }

@@ -113,8 +113,12 @@ component_ids = ["one"]
 hosts = ["default.example.com", "b.example.com"]
 "#;
 
-/// The decoder of PEM does not look into the certificate.
-const PEM: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+/// A certificate and its key, in PEM.
+fn certificate() -> (String, String) {
+    let names = vec!["default.example.com".to_owned()];
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    (made.cert.pem(), made.signing_key.serialize_pem())
+}
 
 #[test]
 fn a_value_comes_from_the_first_source_that_has_it() {
@@ -186,6 +190,67 @@ fn a_value_comes_from_the_first_source_that_has_it() {
     law("json", &options);
 }
 
+/// Where `spin up -f app/spin.toml` looks for it.
+#[test]
+fn dotenv_lies_in_the_working_directory() {
+    let manifest = MANIFEST.replace(", \"cache\"", "");
+    let folder = Folder::new("dotenv", &[(".env", "SPIN_VARIABLE_V=here\n")]);
+    let app = folder.path().join("app");
+    fs::create_dir(&app).unwrap();
+    fs::write(app.join("spin.toml"), &manifest).unwrap();
+    fs::write(app.join(".env"), "SPIN_VARIABLE_V=beside-the-manifest\n").unwrap();
+    let options = LoadOptions {
+        manifest: "app/spin.toml".into(),
+        ..folder.options()
+    };
+    let app = App::load(&options).unwrap();
+    let url = app.components["one"].variables.get("url");
+    assert_eq!(url, Some("https://here.example.com/"));
+}
+
+#[test]
+fn an_ipv6_address_is_bracketed_wherever_it_comes_from() {
+    let manifest = MANIFEST
+        .replace(", \"cache\"", "")
+        .replace("{{ v }}.example.com", "{{ v }}:8443");
+    for (given, want) in [
+        ("2001:db8::1", "https://[2001:db8::1]:8443/"),
+        ("[2001:db8::1]", "https://[2001:db8::1]:8443/"),
+        ("192.0.2.1", "https://192.0.2.1:8443/"),
+    ] {
+        let static_provider =
+            format!("[[variables_provider]]\ntype = \"static\"\nvalues = {{ v = {given:?} }}\n");
+        let folder = Folder::new(
+            "ipv6",
+            &[
+                ("spin.toml", manifest.as_str()),
+                ("rc.toml", static_provider.as_str()),
+            ],
+        );
+        let mut options = folder.options();
+        let law = |options: &LoadOptions, from: &str| {
+            let app = App::load(options).unwrap();
+            let one = &app.components["one"];
+            assert_eq!(one.variables.get("url"), Some(want), "{from}");
+            let allowed = one.allowed_outbound_hosts.as_ref().unwrap();
+            assert!(allowed.allows_url(want, "https"), "{from}");
+        };
+        options.runtime_config_file = Some("rc.toml".into());
+        law(&options, "a provider");
+        options.runtime_config_file = None;
+        fs::write(
+            folder.path().join(".env"),
+            format!("SPIN_VARIABLE_V={given}\n"),
+        )
+        .unwrap();
+        law(&options, ".env");
+        options.env.insert("SPIN_VARIABLE_V".into(), given.into());
+        law(&options, "the environment");
+        options.variables = vec![format!("v={given}")];
+        law(&options, "--variable");
+    }
+}
+
 #[test]
 fn the_runtime_gets_what_was_written() {
     let folder = Folder::new(
@@ -193,7 +258,7 @@ fn the_runtime_gets_what_was_written() {
         &[
             ("spin.toml", MANIFEST),
             ("rc.toml", RUNTIME_CONFIG),
-            ("ca.pem", PEM),
+            ("ca.pem", certificate().0.as_str()),
         ],
     );
     let mut options = folder.options();
@@ -301,7 +366,7 @@ fn a_secret_is_seen_by_its_component_and_by_no_message() {
         &[
             ("spin.toml", MANIFEST),
             ("rc.toml", RUNTIME_CONFIG),
-            ("ca.pem", PEM),
+            ("ca.pem", certificate().0.as_str()),
         ],
     );
     let mut options = folder.options();
@@ -311,6 +376,39 @@ fn a_secret_is_seen_by_its_component_and_by_no_message() {
     assert_eq!(app.components["two-component"].variables.get("body"), None);
     let shown = format!("{app:?}");
     assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn a_client_certificate_comes_with_its_own_key() {
+    let config = r#"
+[[client_tls]]
+component_ids = ["one"]
+hosts = ["default.example.com"]
+client_cert_file = "client.pem"
+client_private_key_file = "client.key"
+"#;
+    let (chain, key) = certificate();
+    let (_, other) = certificate();
+    let manifest = MANIFEST.replace(", \"cache\"", "");
+    for (key, want) in [
+        (key.as_str(), None),
+        (other.as_str(), Some("client-certificate")),
+    ] {
+        let folder = Folder::new(
+            "client-certificate",
+            &[
+                ("spin.toml", manifest.as_str()),
+                ("rc.toml", config),
+                ("client.pem", chain.as_str()),
+                ("client.key", key),
+            ],
+        );
+        let mut options = folder.options();
+        options.runtime_config_file = Some("rc.toml".into());
+        let stops = App::load(&options).err().unwrap_or_default();
+        let id = stops.iter().find(|f| f.stops_start).map(|f| f.id);
+        assert_eq!(id, want, "{stops:?}");
+    }
 }
 
 #[test]

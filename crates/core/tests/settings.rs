@@ -84,6 +84,12 @@ fn intervals_fit_into_each_other() {
         ),
         (vec![("timeout", "19s")], vec![]),
         (vec![("timeout", "20s")], vec!["timeout"]),
+        // Above it no run would live to save its outcome.
+        (vec![("timeout", "25s"), ("retry_interval", "40s")], vec![]),
+        (
+            vec![("timeout", "25001ms"), ("retry_interval", "40s")],
+            vec!["timeout"],
+        ),
         (vec![("firing_interval", "21s")], vec!["firing_interval"]),
         (vec![("failure_threshold", "0")], vec!["failure_threshold"]),
         (vec![("failure_threshold", "100")], vec![]),
@@ -248,7 +254,14 @@ fn a_header_or_a_url_with_a_secret_is_not_repeated() {
 
 #[test]
 fn the_host_sets_its_own_headers() {
-    for header in ["Host: x", "Connection: close", "Upgrade: DERP"] {
+    for header in [
+        "Host: x",
+        "Connection: close",
+        "Upgrade: DERP",
+        "Proxy-Authorization: Basic eDp5",
+        // The shell sends one of its own, and two of them are a bad request.
+        "Content-Length: 1",
+    ] {
         let pairs = [
             ("check", "health"),
             ("url", "https://h/"),

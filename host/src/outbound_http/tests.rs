@@ -441,3 +441,23 @@ fn host_leaves_the_schemes_own_port_out() {
         assert_eq!(host_header(&target), want);
     }
 }
+
+/// What the host would refuse when the check runs, its settings refuse before.
+#[test]
+fn a_header_that_the_host_forbids_is_a_mistake_in_the_settings() {
+    for name in wasmtime_wasi_http::DEFAULT_FORBIDDEN_HEADERS {
+        let get = |key: &str| match key {
+            "check" => Some("health".to_owned()),
+            "url" => Some("https://hs.example.com/".to_owned()),
+            "headers" => Some(format!("{name}: x")),
+            _ => None,
+        };
+        let mistakes = watchbell_core::settings::HttpSettings::read(&get).err();
+        let keys: Vec<String> = mistakes
+            .unwrap_or_default()
+            .into_iter()
+            .map(|m| m.key)
+            .collect();
+        assert_eq!(keys, ["headers"], "{name}");
+    }
+}

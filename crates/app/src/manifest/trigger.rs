@@ -3,6 +3,7 @@
 use super::{Inline, Manifest, Placed, component};
 use crate::document::Table;
 use crate::finding::{Report, quoted};
+use crate::route;
 
 pub(crate) struct HttpEntry {
     pub route: Placed,
@@ -46,10 +47,13 @@ pub(super) fn read_http(
         Some(item) => item.text(report),
         None => table.required_text("route", ROUTE_WANT, report),
     };
-    if let Some((route, place)) = &route
-        && !is_route(route)
-    {
-        report.stop("route", place, &quoted(route), ROUTE_WANT);
+    if let Some((route, place)) = &route {
+        if route::parse(route).is_none() {
+            report.stop("route", place, &quoted(route), ROUTE_WANT);
+        } else if route::is_unreachable(route) {
+            let got = format!("{route:?}, which no request asks for");
+            report.warning("route-unreachable", place, &got, ROUTE_WANT);
+        }
     }
     Some(HttpEntry {
         route: route?,
@@ -71,17 +75,6 @@ pub(super) fn read_cron(
         expression: expression?,
         component: component?,
     })
-}
-
-/// Starts with a slash; `...` only as the last segment, which matches any rest.
-fn is_route(route: &str) -> bool {
-    route.starts_with('/')
-        && !route.contains(['?', '#', '*'])
-        && route
-            .strip_suffix("/...")
-            .unwrap_or(route)
-            .split('/')
-            .all(|segment| segment != "..." && segment != ":")
 }
 
 /// A component's id, or the component itself written out.

@@ -30,10 +30,6 @@ impl BlockedNetworks {
         }
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.networks.is_empty() && !self.private
-    }
-
     pub fn is_blocked(&self, ip: IpAddr) -> bool {
         if self.private && !IpNetwork::from(ip).is_global() {
             return true;

@@ -68,6 +68,15 @@ impl HostRule {
         }
     }
 
+    /// Every host, or every address of a family.
+    pub fn allows_any(&self) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Network(network) => network.netmask() == 0,
+            Self::Suffix(_) | Self::Own | Self::Host(_) => false,
+        }
+    }
+
     pub fn allows_some_address(&self) -> bool {
         match self {
             Self::Any | Self::Network(_) => true,

@@ -3,8 +3,11 @@
 use std::fmt;
 use std::path::Path;
 
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::RootCertStore;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
 
 use crate::document::Table;
 use crate::finding::{Place, Report, quoted};
@@ -113,7 +116,11 @@ pub(super) fn read(
         report.stop("client-tls-roots", place, "false", want);
     }
     let ca_roots = roots_file
-        .map(|(path, place)| certificates(&dir.join(&path), &path, &place, report))
+        .map(|(path, place)| {
+            let roots = certificates(&dir.join(&path), &path, &place, report);
+            trusted(&roots, &path, &place, report);
+            roots
+        })
         .unwrap_or_default();
 
     let names: Vec<String> = component_ids.iter().map(|(id, _)| id.clone()).collect();
@@ -155,19 +162,35 @@ fn client_certificate(
         (None, None) => None,
         (Some((path, place)), Some((key_path, key_place))) => {
             let chain = certificates(&dir.join(&path), &path, &place, report);
-            match PrivateKeyDer::from_pem_file(dir.join(&key_path)) {
-                Ok(key) => Some(ClientCertificate { chain, key }),
-                Err(_) => {
-                    let want = "a readable PEM file with a private key";
-                    report.stop("pem-file", &key_place, &quoted(&key_path), want);
-                    None
-                }
+            let Ok(key) = PrivateKeyDer::from_pem_file(dir.join(&key_path)) else {
+                let want = "a readable PEM file with a private key";
+                report.stop("pem-file", &key_place, &quoted(&key_path), want);
+                return None;
+            };
+            if !chain.is_empty()
+                && let Err(error) =
+                    CertifiedKey::from_der(chain.clone(), key.clone_key(), &default_provider())
+            {
+                let got = format!("{key_path:?} beside {path:?} ({error})");
+                let want = "the private key of the first certificate in client_cert_file";
+                report.stop("client-certificate", &key_place, &got, want);
             }
+            Some(ClientCertificate { chain, key })
         }
         (Some((_, place)), None) | (None, Some((_, place))) => {
             let want = "client_cert_file and client_private_key_file together";
             report.stop("client-certificate", &place, "one of the two", want);
             None
+        }
+    }
+}
+
+/// What is PEM may still be no certificate.
+fn trusted(roots: &[CertificateDer<'static>], shown: &str, place: &Place, report: &mut Report) {
+    for (index, root) in roots.iter().enumerate() {
+        if RootCertStore::empty().add(root.clone()).is_err() {
+            let got = format!("{shown:?}, whose certificate {} is none", index + 1);
+            report.stop("pem-file", place, &got, "certificates to trust, in PEM");
         }
     }
 }

@@ -1,21 +1,23 @@
 //! Whether triggers fire as the checks say that they do.
 //!
 //! A check decides from its record whether a probe is due; it can only be due at a
-//! firing. So the firings must be even, `firing_interval` their distance, and the
-//! other intervals multiples of it.
+//! firing. So there is one trigger, its firings are even, `firing_interval` is their
+//! distance, and the other intervals are multiples of it. The alert component's sweep
+//! only has to be frequent.
 
 use std::time::Duration;
 
 use watchbell_core::settings::{Common, Reader, parse_duration};
 
+use super::Kind;
 use super::resolve::Resolved;
 use crate::finding::{Report, quoted};
 use crate::manifest::{CronEntry, Manifest};
 use crate::schedule::{Period, Schedule};
 
-/// A Monday at midnight (2026-01-05 UTC), fixed so that what is found does not
-/// depend on the day.
-const MONDAY_UNIX_S: u64 = 1_767_571_200;
+/// Whatever a ring did not deliver waits for the sweep, an outage among it: no longer
+/// than the default interval between two probes.
+const SWEEP_MAX_S: u64 = 60;
 
 /// The schedule of each cron trigger, `None` where it is not one.
 pub(super) fn check(
@@ -23,49 +25,88 @@ pub(super) fn check(
     resolved: &[Resolved<'_>],
     report: &mut Report,
 ) -> Vec<Option<Schedule>> {
-    for component in resolved.iter().filter(|r| r.kind.is_some()) {
-        let id = &component.entry.id;
-        if manifest.cron.iter().all(|t| t.component.0 != *id) {
-            let place = &component.entry.place;
-            let want = "[[trigger.cron]] for it, or a host that calls its HTTP trigger";
-            report.warning("cron-missing", place, "no cron trigger", want);
-        }
-    }
-    manifest
+    let schedules: Vec<Option<Schedule>> = manifest
         .cron
         .iter()
-        .map(|entry| one(entry, resolved, report))
-        .collect()
-}
-
-fn one(entry: &CronEntry, resolved: &[Resolved<'_>], report: &mut Report) -> Option<Schedule> {
-    let (expression, place) = &entry.expression;
-    let schedule = match Schedule::parse(expression) {
-        Ok(schedule) => schedule,
-        Err(error) => {
-            report.stop("cron-expression", place, &quoted(expression), &error.want);
-            return None;
-        }
-    };
-    let component = resolved
-        .iter()
-        .find(|r| r.entry.id == entry.component.0)
-        .filter(|r| r.kind.is_some_and(super::Kind::is_check));
-    if let Some(component) = component {
-        match schedule.period(MONDAY_UNIX_S) {
-            None => {
-                let want = "at least two firings within three days";
-                report.warning("cron-rare", place, &quoted(expression), want);
+        .map(|entry| read(entry, report))
+        .collect();
+    for component in resolved {
+        let triggers: Vec<_> = manifest
+            .cron
+            .iter()
+            .zip(&schedules)
+            .filter(|(entry, _)| entry.component.0 == component.entry.id)
+            .collect();
+        match (component.kind, triggers.as_slice()) {
+            (None, _) => {}
+            (Some(Kind::Alert), []) if !manifest.cron.is_empty() => {
+                let place = &component.entry.place;
+                let want = "[[trigger.cron]] for it: nobody repeats an alert that did not arrive";
+                report.error("cron-sweep-missing", place, "no cron trigger", want);
             }
-            Some(Period { min_s, max_s }) if min_s != max_s => {
-                let got = format!("{expression:?}, which fires {min_s} to {max_s} s apart");
-                let want = "firings equally far apart";
-                report.error("cron-uneven", place, &got, want);
+            (Some(_), []) => {
+                let place = &component.entry.place;
+                let want = "[[trigger.cron]] for it, or a host that calls its HTTP trigger";
+                report.warning("cron-missing", place, "no cron trigger", want);
             }
-            Some(Period { min_s, .. }) => intervals(component, min_s, expression, report),
+            (Some(Kind::Alert), triggers) => sweep(triggers, report),
+            (Some(_), [(entry, schedule), more @ ..]) => {
+                for (entry, _) in more {
+                    let (expression, place) = &entry.expression;
+                    let want =
+                        "one trigger a check: firing_interval is the distance of its firings";
+                    report.error("cron-twice", place, &quoted(expression), want);
+                }
+                if let Some(schedule) = schedule {
+                    firings(component, entry, schedule, report);
+                }
+            }
         }
     }
-    Some(schedule)
+    schedules
+}
+
+fn read(entry: &CronEntry, report: &mut Report) -> Option<Schedule> {
+    let (expression, place) = &entry.expression;
+    Schedule::parse(expression)
+        .map_err(|error| report.stop("cron-expression", place, &quoted(expression), &error.want))
+        .ok()
+}
+
+/// One of its triggers is enough.
+fn sweep(triggers: &[(&CronEntry, &Option<Schedule>)], report: &mut Report) {
+    let frequent = |schedule: &Schedule| schedule.period().is_some_and(|p| p.max_s <= SWEEP_MAX_S);
+    let unread = |(_, schedule): &(&CronEntry, &Option<Schedule>)| schedule.is_none();
+    if triggers.iter().any(unread)
+        || triggers
+            .iter()
+            .any(|(_, s)| s.as_ref().is_some_and(frequent))
+    {
+        return;
+    }
+    for (entry, _) in triggers {
+        let (expression, place) = &entry.expression;
+        let want = format!(
+            "a sweep every {SWEEP_MAX_S} s at least: an alert that did not arrive waits for it"
+        );
+        report.warning("cron-sweep", place, &quoted(expression), &want);
+    }
+}
+
+fn firings(component: &Resolved<'_>, entry: &CronEntry, schedule: &Schedule, report: &mut Report) {
+    let (expression, place) = &entry.expression;
+    match schedule.period() {
+        None => {
+            let want = "firings on every day, such as those of */20 * * * * *";
+            report.error("cron-days", place, &quoted(expression), want);
+        }
+        Some(Period { min_s, max_s }) if min_s != max_s => {
+            let got = format!("{expression:?}, which fires {min_s} to {max_s} s apart");
+            let want = "firings equally far apart";
+            report.error("cron-uneven", place, &got, want);
+        }
+        Some(Period { min_s, .. }) => intervals(component, min_s, expression, report),
+    }
 }
 
 fn intervals(component: &Resolved<'_>, period_s: u64, expression: &str, report: &mut Report) {

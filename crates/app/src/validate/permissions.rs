@@ -25,6 +25,15 @@ pub(super) fn check(component: &Resolved<'_>, report: &mut Report) {
     };
     if kind.is_check() {
         url(component, allowed, "alert_url", report);
+        if allowed.allows_any_host_over_http() {
+            let want = "its target and alert_url: only the alert component may reach any channel";
+            report.warning(
+                "permission-any-host",
+                &place(component),
+                "any host over HTTP",
+                want,
+            );
+        }
     }
     match kind {
         Kind::HttpCheck => url(component, allowed, "url", report),

@@ -16,6 +16,9 @@ pub(super) struct Resolved<'a> {
     pub variables: BTreeMap<String, String>,
     /// Variables whose value came out of a secret.
     pub secret: BTreeSet<String>,
+    /// Where the application's variable stands of which a variable has the whole value:
+    /// a mistake in it is made there, once for all components.
+    pub given_by: BTreeMap<String, Place>,
     /// Variables without a value, already reported.
     pub unresolved: BTreeSet<String>,
     pub allowed_outbound_hosts: Result<AllowedHosts, PermissionError>,
@@ -35,6 +38,7 @@ impl<'a> Resolved<'a> {
             kind: Kind::of(entry),
             variables: BTreeMap::new(),
             secret: BTreeSet::new(),
+            given_by: BTreeMap::new(),
             unresolved: BTreeSet::new(),
             allowed_outbound_hosts: Ok(AllowedHosts::default()),
             permissions_unresolved: false,
@@ -46,6 +50,9 @@ impl<'a> Resolved<'a> {
             };
             if template.names().any(|n| values.secret.contains(n)) {
                 resolved.secret.insert(name.clone());
+            }
+            if let Some(giver) = giver(&template, declared) {
+                resolved.given_by.insert(name.clone(), giver.place.clone());
             }
             match template.resolve(&values.values) {
                 Ok(value) => {
@@ -92,12 +99,15 @@ impl<'a> Resolved<'a> {
             && let Some((text, place)) = self.entry.allowed_outbound_hosts.get(error.index)
         {
             let want = format!("{}; until then the component reaches nothing", error.want);
-            let got = match Template::parse(text) {
+            let (place, got) = match Template::parse(text) {
                 Ok(template) if template.names().all(|n| !values.secret.contains(n)) => {
                     let value = template.resolve(&values.values).unwrap_or_default();
-                    format!("{value:?} from {text:?}")
+                    match giver(&template, declared) {
+                        Some(giver) => (&giver.place, quoted(&value)),
+                        None => (place, format!("{value:?} from {text:?}")),
+                    }
                 }
-                _ => quoted(text),
+                _ => (place, quoted(text)),
             };
             report.error("permission-resolved", place, &got, &want);
         }
@@ -108,6 +118,12 @@ impl<'a> Resolved<'a> {
         let value = self.variables.get(name)?.trim();
         (!value.is_empty()).then_some(value)
     }
+}
+
+/// The application's variable whose value is the template's, unchanged.
+fn giver<'a>(template: &Template, declared: &'a [Declared]) -> Option<&'a Declared> {
+    let name = template.only_name()?;
+    declared.iter().find(|d| d.name == name)
 }
 
 /// The template, unless it is malformed or names what does not exist: Spin refuses both.

@@ -5,7 +5,7 @@ use watchbell_tls::Roots;
 
 use super::kind::Kind;
 use super::resolve::Resolved;
-use crate::finding::{Report, quoted};
+use crate::finding::{Place, Report, quoted};
 use crate::manifest::Manifest;
 use crate::names::suggest;
 use crate::template::Template;
@@ -24,8 +24,7 @@ pub(super) fn check(component: &Resolved<'_>, manifest: &Manifest, report: &mut 
         if component.unresolved.contains(&mistake.key) {
             continue;
         }
-        let place = component.entry.variable_place(&mistake.key);
-        let got = shown(component, &mistake.key, &mistake.got);
+        let (place, got) = shown(component, &mistake.key, &mistake.got);
         report.error("setting", &place, &got, &mistake.want);
     }
     if kind.is_check() {
@@ -37,19 +36,23 @@ pub(super) fn check(component: &Resolved<'_>, manifest: &Manifest, report: &mut 
     }
 }
 
-/// The value as the reader quoted it, and the template that it came from.
-fn shown(component: &Resolved<'_>, key: &str, got: &str) -> String {
+/// Where a value's mistake is made, and the value as the reader quoted it with the
+/// template that it came from.
+fn shown(component: &Resolved<'_>, key: &str, got: &str) -> (Place, String) {
+    let secret = component.secret.contains(key);
+    if let Some(place) = component.given_by.get(key) {
+        let got = if secret { "a secret" } else { got };
+        return (place.clone(), got.to_owned());
+    }
     let written = component.entry.variables.iter().find(|(n, _, _)| n == key);
-    match written {
-        // A name for what stands there (`nothing`) tells no secret.
-        Some((_, text, _)) if component.secret.contains(key) => {
-            format!("a secret from {}", quoted(text))
-        }
+    let got = match written {
+        Some((_, text, _)) if secret => format!("a secret from {}", quoted(text)),
         Some((_, text, _)) if Template::parse(text).is_ok_and(|t| !t.is_literal()) => {
             format!("{got} from {}", quoted(text))
         }
         _ => got.to_owned(),
-    }
+    };
+    (component.entry.variable_place(key), got)
 }
 
 fn secrets(component: &Resolved<'_>, report: &mut Report) {
@@ -86,44 +89,32 @@ fn id(component: &Resolved<'_>, report: &mut Report) {
     if let Some(check) = component.text("check")
         && check != id
     {
-        let place = component.entry.variable_place("check");
         let want = format!("{id:?}, the component's id");
-        report.error(
-            "check-id",
-            &place,
-            &shown(component, "check", &quoted(check)),
-            &want,
-        );
+        let (place, got) = shown(component, "check", &quoted(check));
+        report.error("check-id", &place, &got, &want);
     }
 }
 
 fn alert_url(component: &Resolved<'_>, manifest: &Manifest, report: &mut Report) {
-    let place = component.entry.variable_place("alert_url");
     if component.unresolved.contains("alert_url") {
         return;
     }
     let want = "the application's own address without a path, such as http://127.0.0.1:3000";
     match component.text("alert_url") {
         // On hosts without cron, or in a test, the sweep alone may be meant.
-        None => report.warning(
-            "alert-url-missing",
-            &place,
-            "nothing",
-            &format!("{want}: alerts wait for the sweep"),
-        ),
+        None => {
+            let place = shown(component, "alert_url", "nothing").0;
+            let want = format!("{want}: alerts wait for the sweep");
+            report.warning("alert-url-missing", &place, "nothing", &want);
+        }
         Some(text) => {
-            let url = Url::parse(text);
-            if url.is_none_or(|u| u.path != "/") {
-                let got = shown(component, "alert_url", &quoted(text));
+            let (place, got) = shown(component, "alert_url", &quoted(text));
+            if Url::parse(text).is_none_or(|u| u.path != "/") {
                 report.error("alert-url", &place, &got, want);
             } else if manifest.http.is_empty() {
+                let got = "an address that nobody serves";
                 let want = "a [[trigger.http]] that answers there";
-                report.error(
-                    "alert-url-nobody",
-                    &place,
-                    "an address that nobody serves",
-                    want,
-                );
+                report.error("alert-url-nobody", &place, got, want);
             }
         }
     }
@@ -137,8 +128,7 @@ fn certificates(component: &Resolved<'_>, report: &mut Report) {
     let Err(why) = Roots::only(text) else {
         return;
     };
-    let place = component.entry.variable_place("ca_certificates");
-    let got = shown(
+    let (place, got) = shown(
         component,
         "ca_certificates",
         &format!("{} bytes: {why}", text.len()),

@@ -2,7 +2,7 @@
 //! environment, `.env`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::document::Source;
 use crate::finding::{Place, Report, quoted};
@@ -11,6 +11,9 @@ use crate::runtime_config::Provider;
 
 /// Spin's, unless an `env` provider says otherwise.
 const ENV_PREFIX: &str = "SPIN_VARIABLE";
+/// Spin's own `env` provider opens it by this name: in the working directory, wherever
+/// the manifest lies.
+const DOTENV: &str = ".env";
 /// The name that messages give to the command line.
 const COMMAND_LINE: &str = "--variable";
 
@@ -24,8 +27,6 @@ pub(crate) struct Wanted<'a> {
     pub names: &'a BTreeSet<String>,
     pub env: &'a BTreeMap<String, String>,
     pub cwd: &'a Path,
-    /// `.env` beside the manifest.
-    pub dotenv: PathBuf,
 }
 
 impl Sources {
@@ -51,8 +52,8 @@ impl Sources {
                 }
             });
         }
-        let dotenv = wanted.dotenv.as_path();
-        layers.push(environment(ENV_PREFIX, Some(dotenv), wanted, report));
+        let dotenv = wanted.cwd.join(DOTENV);
+        layers.push(environment(ENV_PREFIX, Some(&dotenv), wanted, report));
         Self { layers }
     }
 

@@ -48,7 +48,7 @@ pub struct Common {
     /// `firing_interval`: how often the trigger fires; default 20 s, at most `retry_interval`.
     pub firing_interval: Duration,
     /// `timeout`: the one deadline over everything a probe does; default 10 s,
-    /// below the retry interval.
+    /// below the retry interval, at most 25 s.
     pub timeout: Duration,
     /// `failure_threshold`: consecutive failures before the alert; default 2, 1–100.
     pub failure_threshold: u32,
@@ -61,6 +61,10 @@ impl Common {
     pub const RETRY_INTERVAL: Duration = Duration::from_secs(20);
     pub const FIRING_INTERVAL: Duration = Duration::from_secs(20);
     pub const TIMEOUT: Duration = Duration::from_secs(10);
+    /// The clouds cut an event at 30 s, the embedded runtime at 60 s, and a run that is
+    /// cut saves no outcome: a target that hangs would never alert. What is left of the
+    /// 30 s is for the record, the ledger and the ring.
+    pub const TIMEOUT_MAX: Duration = Duration::from_secs(25);
     pub const FAILURE_THRESHOLD: u32 = 2;
     pub const SUCCESS_THRESHOLD: u32 = 1;
     pub const SERVICE: &str = "headscale";
@@ -107,6 +111,13 @@ impl Common {
                 "timeout",
                 &show(timeout),
                 &format!("less than retry_interval, {}", show(retry_interval)),
+            );
+        }
+        if timeout > Self::TIMEOUT_MAX {
+            r.mistake(
+                "timeout",
+                &show(timeout),
+                &format!("at most {}", show(Self::TIMEOUT_MAX)),
             );
         }
         Self {
