@@ -261,7 +261,12 @@ impl Monitor {
     /// Where the alert component knows more than this record (a store lost the last
     /// writes), its knowledge is adopted, so that no number is used twice and an
     /// outage that was told is also told to be over.
-    pub fn confirm(&mut self, told: &Told, now: UnixMs) {
+    pub fn confirm(&mut self, told: Option<&Told>, now: UnixMs) {
+        let Some(told) = told else {
+            // Whatever was seen to be taken over has been taken back since.
+            self.confirmed = None;
+            return;
+        };
         let never_told = self.sequence == 0 && self.pending.is_empty();
         if told.born_at != self.born_at {
             if !never_told {

@@ -211,6 +211,24 @@ fn a_failing_monitor_is_not_told_to_be_over() {
     assert!(!ledger.take(&failing_again));
 }
 
+#[test]
+fn what_was_taken_back_counts_anew_before_it_is_dropped() {
+    let mut monitor = outage();
+    let mut ledger = Ledger::default();
+    ledger.take(&monitor);
+    let told = ledger.monitors.get("health");
+    monitor.confirm(told, at(40));
+    monitor.confirm(None, at(60));
+    monitor.confirm(told, at(110));
+    assert_eq!(
+        monitor.pending.len(),
+        1,
+        "taken over again, and not for long"
+    );
+    monitor.confirm(told, at(170));
+    assert!(monitor.pending.is_empty());
+}
+
 proptest! {
     /// Rings and sweeps at any moment, runs that write what they read up to 40 s ago
     /// over what another one has stored, deliveries that are or are not made: every
@@ -234,9 +252,7 @@ proptest! {
         for (fails, what) in runs {
             second += 20;
             // As the check does: drop what has been confirmed for long, then count.
-            if let Some(told) = stored.monitors.get("health") {
-                monitor.confirm(told, at(second));
-            }
+            monitor.confirm(stored.monitors.get("health"), at(second));
             let outcome: Outcome = if fails { down() } else { up() };
             monitor = step(monitor, &p, &outcome, at(second));
             match what {

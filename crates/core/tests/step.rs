@@ -361,7 +361,7 @@ fn what_is_confirmed_is_dropped_once_it_has_been_so_for_a_while() {
         (280, 3, vec![3]),
         (340, 3, vec![]),
     ] {
-        m.confirm(&told(taken), at(second));
+        m.confirm(Some(&told(taken)), at(second));
         assert_eq!(
             sequences(&m),
             pending,
@@ -375,11 +375,11 @@ fn another_life_confirms_nothing() {
     let mut m = drive(&policy(), fresh(), &[(0, down()), (20, down())]);
     for second in [20, 200] {
         m.confirm(
-            &Told {
+            Some(&Told {
                 born_at: UnixMs(1),
                 sequence: 9,
                 open_since: None,
-            },
+            }),
             at(second),
         );
         assert_eq!(m.pending.len(), 1);
@@ -439,7 +439,7 @@ fn a_record_that_a_store_lost_adopts_what_was_told() {
         open_since: Some(at(0)),
     };
     let mut m = fresh();
-    m.confirm(&told_down, at(60));
+    m.confirm(Some(&told_down), at(60));
     assert_eq!(
         (m.health, m.sequence, m.born_at),
         (Health::Down, 5, UnixMs(7))

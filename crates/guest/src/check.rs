@@ -88,9 +88,7 @@ pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>> {
     if fresh || !monitor.quiet() || report.outcome.status != Status::Up {
         let ledger: Option<TakenOver> = records.read(&ledger_key(&common.service))?;
         told = ledger.and_then(|mut l| l.monitors.remove(&common.check));
-        if let Some(told) = &told {
-            monitor.confirm(told, now);
-        }
+        monitor.confirm(told.as_ref(), now);
     }
     let monitor = step(monitor, &policy, &report.outcome, now);
     records.write(&key, &monitor)?;
