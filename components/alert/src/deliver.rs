@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use anyhow::Result;
+use watchbell_core::json;
 use watchbell_core::ledger::{Ledger, Message, payload};
 use watchbell_core::monitor::Monitor;
 use watchbell_core::outcome::{Kind, Outcome};
@@ -11,7 +11,7 @@ use watchbell_core::settings::AlertSettings;
 use watchbell_core::signature::sign;
 use watchbell_guest::outgoing::{Request, send};
 use watchbell_guest::store::{MONITOR_PREFIX, Records, ledger_key};
-use watchbell_guest::{Deadline, clock, log, variables};
+use watchbell_guest::{Deadline, Failed, clock, log, variables};
 
 /// A run ends after this, its last attempt included, and leaves the rest to the next
 /// sweep: the clouds cut a request at 30 s.
@@ -20,7 +20,7 @@ const RUN_MAX: Duration = Duration::from_secs(28);
 const ANSWER_BYTES_MAX: usize = 1024;
 
 /// Delivers everything that is due.
-pub fn run() -> Result<()> {
+pub fn run() -> Result<(), Failed> {
     let settings = settings()?;
     let records = Records::open()?;
     let deadline = Deadline::after(RUN_MAX);
@@ -31,7 +31,7 @@ pub fn run() -> Result<()> {
 
 /// With a mistake in them nothing is sent and nothing is lost: alerts are logged, and
 /// wait. A provider that fails ends the run: the next one may read what this cannot.
-fn settings() -> Result<Result<AlertSettings, ()>> {
+fn settings() -> Result<Result<AlertSettings, ()>, Failed> {
     let settings = variables::reading(|get| AlertSettings::read(get))?;
     Ok(settings.map_err(|mistakes| {
         for mistake in mistakes {
@@ -45,7 +45,7 @@ fn sweep(
     records: &Records,
     settings: &Result<AlertSettings, ()>,
     deadline: Deadline,
-) -> Result<bool> {
+) -> Result<bool, Failed> {
     let mut ledgers: BTreeMap<String, (Ledger, bool)> = BTreeMap::new();
     for key in records.keys("alert/")? {
         let service = key.trim_start_matches("alert/").to_owned();
@@ -56,8 +56,8 @@ fn sweep(
     for key in records.keys(MONITOR_PREFIX)? {
         let monitor: Option<Monitor> = match records.peek(&key) {
             Ok(monitor) => monitor,
-            Err(e) => {
-                log::line(&format!("{e:#}"));
+            Err(why) => {
+                log::line(&why);
                 continue;
             }
         };
@@ -95,7 +95,7 @@ fn deliver(
     ledger: &mut Ledger,
     settings: &Result<AlertSettings, ()>,
     deadline: Deadline,
-) -> Result<bool> {
+) -> Result<bool, Failed> {
     if ledger.leased(clock::now()) || ledger.next(clock::now()).is_none() {
         return Ok(false);
     }
@@ -144,7 +144,7 @@ fn store(
     key: &str,
     ledger: &mut Ledger,
     delivered: &BTreeSet<String>,
-) -> Result<()> {
+) -> Result<(), Failed> {
     if let Some(stored) = records.read::<Ledger>(key)? {
         ledger.merge(stored, delivered);
     }
@@ -162,7 +162,7 @@ fn attempt(settings: &AlertSettings, message: &Message) -> Result<(), Outcome> {
         ));
         return Ok(());
     };
-    let body = payload(message).to_string().into_bytes();
+    let body = json::text(&payload(message)).into_bytes();
     let timestamp_unix_s = clock::now().unix_s();
     let mut headers = vec![
         ("content-type".to_owned(), "application/json".to_owned()),

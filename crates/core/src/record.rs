@@ -10,15 +10,33 @@ pub const VERSION: u32 = 1;
 pub const BYTES_MAX: usize = 900 * 1024;
 
 /// Not flattened: serde would buffer every value once more, in code and in time.
+/// The version comes first, so that a record of another one is refused for that.
 #[derive(Serialize, Deserialize)]
 struct Versioned<T> {
-    version: u32,
+    version: Version,
     record: T,
 }
 
-#[derive(Deserialize)]
-struct VersionOnly {
-    version: u32,
+/// [`VERSION`], and no other.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(into = "u32", try_from = "u32")]
+struct Version;
+
+impl From<Version> for u32 {
+    fn from(_: Version) -> u32 {
+        VERSION
+    }
+}
+
+impl TryFrom<u32> for Version {
+    type Error = String;
+
+    fn try_from(version: u32) -> Result<Self, String> {
+        match version {
+            VERSION => Ok(Self),
+            other => Err(format!("version {other}")),
+        }
+    }
 }
 
 /// Why a stored value cannot be used.
@@ -34,7 +52,7 @@ impl std::fmt::Display for Unreadable {
 /// The bytes to store.
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, Unreadable> {
     let bytes = serde_json::to_vec(&Versioned {
-        version: VERSION,
+        version: Version,
         record: value,
     })
     .map_err(|e| Unreadable(format!("writing a record: {e}")))?;
@@ -55,18 +73,11 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
             bytes.len()
         )));
     }
-    let read = |e: serde_json::Error| {
-        Unreadable(format!(
-            "reading a record: {e}, want JSON of version {VERSION}"
-        ))
-    };
-    let VersionOnly { version } = serde_json::from_slice(bytes).map_err(read)?;
-    if version != VERSION {
-        return Err(Unreadable(format!(
-            "reading a record: version {version}, want {VERSION}"
-        )));
-    }
     serde_json::from_slice::<Versioned<T>>(bytes)
         .map(|v| v.record)
-        .map_err(read)
+        .map_err(|e| {
+            Unreadable(format!(
+                "reading a record: {e}, want JSON of version {VERSION}"
+            ))
+        })
 }

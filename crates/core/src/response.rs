@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::json;
 use crate::monitor::Memory;
 use crate::outcome::{Kind, Outcome, one_line};
 use crate::settings::{Assertion, HttpSettings, Presence};
@@ -31,7 +32,7 @@ pub fn judge(settings: &HttpSettings, memory: &Memory, response: &Response) -> O
     let body = String::from_utf8_lossy(&response.body);
     let found = texts(settings, &body)
         .or_else(|| headers(settings, response))
-        .map_or_else(|| json(settings, memory, response, &body), Err);
+        .map_or_else(|| assertions(settings, memory, response, &body), Err);
     let identity = match found {
         Err(outcome) => return outcome.and_hint(&settings.hint),
         Ok(identity) => identity,
@@ -131,7 +132,7 @@ fn headers(settings: &HttpSettings, response: &Response) -> Option<Outcome> {
 }
 
 /// The remembered value when there is one to remember.
-fn json(
+fn assertions(
     settings: &HttpSettings,
     memory: &Memory,
     response: &Response,
@@ -159,7 +160,7 @@ fn json(
         };
         let pointer = &first.subject;
         let got = match value.pointer(pointer) {
-            Some(v) => one_line(&v.to_string(), EXCERPT_CHARS),
+            Some(v) => one_line(&json::text(v), EXCERPT_CHARS),
             None => "nothing".to_owned(),
         };
         return Err(Outcome::failed(

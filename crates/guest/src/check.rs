@@ -1,6 +1,5 @@
 //! One run of a check: read, decide whether it is due, probe, count, save, ring.
 
-use anyhow::Result;
 use serde_json::{Value, json};
 use watchbell_core::ledger::TakenOver;
 use watchbell_core::monitor::{Definition, Memory, Monitor, Policy, step};
@@ -8,7 +7,7 @@ use watchbell_core::outcome::{Kind, Outcome, Status};
 use watchbell_core::settings::{Common, Mistake, Reader, Threshold};
 
 use crate::store::{Records, ledger_key, monitor_key};
-use crate::{Deadline, clock, log, ring, variables};
+use crate::{Deadline, Failed, clock, log, ring, variables};
 
 /// What a kind of check brings; the rest is the same for all.
 pub trait Check {
@@ -46,7 +45,7 @@ pub enum Wanted {
 }
 
 /// The outcome as JSON, unless nothing was due and nothing wanted.
-pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>> {
+pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>, Failed> {
     let settings = variables::reading(|get| C::read(get))?;
     let (common, target, thresholds) = match &settings {
         Ok(s) => (
@@ -62,7 +61,7 @@ pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>> {
         ),
     };
     if common.check.is_empty() {
-        anyhow::bail!("reading variable \"check\": got nothing, want the component's id");
+        return Err("reading variable \"check\": got nothing, want the component's id".into());
     }
     let policy = Policy::new(&common, &thresholds);
     let definition = define::<C>(&common, target);

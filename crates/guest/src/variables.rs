@@ -2,14 +2,13 @@
 
 use std::cell::RefCell;
 
-use anyhow::{Result, bail};
 use spin_sdk::variables;
 
-use crate::log;
+use crate::{Failed, log};
 
 /// Runs `read` over the variables. A provider that fails is an error, and not a
 /// variable that is absent: defaults in its place would send alerts nowhere.
-pub fn reading<T>(read: impl FnOnce(&dyn Fn(&str) -> Option<String>) -> T) -> Result<T> {
+pub fn reading<T>(read: impl FnOnce(&dyn Fn(&str) -> Option<String>) -> T) -> Result<T, Failed> {
     let failure = RefCell::new(None);
     let value = read(&|key| match variables::get(key) {
         Ok(value) => Some(value),
@@ -23,15 +22,15 @@ pub fn reading<T>(read: impl FnOnce(&dyn Fn(&str) -> Option<String>) -> T) -> Re
         }
     });
     match failure.into_inner() {
-        Some(why) => bail!(why),
+        Some(why) => Err(why),
         None => Ok(value),
     }
 }
 
 /// One value; `None` when the stanza has no such variable, or its provider fails.
 pub fn get(key: &str) -> Option<String> {
-    reading(|get| get(key)).unwrap_or_else(|e| {
-        log::line(&format!("{e:#}"));
+    reading(|get| get(key)).unwrap_or_else(|why| {
+        log::line(&why);
         None
     })
 }
