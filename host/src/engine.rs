@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use wasmtime::{
-    Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store, StoreLimits,
-    StoreLimitsBuilder, UpdateDeadline,
+    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store,
+    StoreLimits, StoreLimitsBuilder, UpdateDeadline,
 };
 
 /// A guest's linear memory. Our checks use 1–3 MiB; Akamai Functions allows 128.
@@ -66,6 +66,8 @@ pub fn engine(cron_triggers: usize) -> anyhow::Result<Engine> {
         .total_stacks(events)
         .max_memory_size(MEMORY_BYTES_MAX)
         .linear_memory_keep_resident(SLOT_KEEP_RESIDENT_BYTES)
+        // Where Linux can say which pages a guest wrote (6.7 and later), only those are restored.
+        .pagemap_scan(Enabled::Auto)
         .table_keep_resident(SLOT_KEEP_RESIDENT_BYTES);
     let mut config = base_config();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
-use watchbell_core::ledger::{Failed, Lease, Ledger, Message, payload};
+use watchbell_core::json;
+use watchbell_core::ledger::{Lease, Ledger, Message, NotTaken, payload};
 use watchbell_core::monitor::Monitor;
 use watchbell_core::outcome::{Kind, Outcome};
 use watchbell_core::settings::AlertSettings;
@@ -12,14 +12,14 @@ use watchbell_core::signature::sign;
 use watchbell_core::time::UnixMs;
 use watchbell_guest::outgoing::{Request, post};
 use watchbell_guest::store::{Found, LEDGER_PREFIX, MONITOR_PREFIX, Records, ledger_key};
-use watchbell_guest::{Deadline, clock, log, variables};
+use watchbell_guest::{Deadline, Failed, clock, log, variables};
 
 /// A run ends after this, its last attempt included, and leaves the rest to the next
 /// sweep: the clouds cut a request at 30 s.
 const RUN_MAX: Duration = Duration::from_secs(28);
 
 /// Delivers everything that is due.
-pub fn run() -> Result<()> {
+pub fn run() -> Result<(), Failed> {
     let run = Run {
         settings: settings()?,
         records: Records::open()?,
@@ -33,10 +33,10 @@ pub fn run() -> Result<()> {
 
 /// With a mistake in them nothing is sent and nothing is lost: alerts are logged, and
 /// wait. A provider that fails ends the run: the next one may read what this cannot.
-fn settings() -> Result<Option<AlertSettings>> {
+fn settings() -> Result<Option<AlertSettings>, Failed> {
     let (settings, failed) = variables::read(|get| AlertSettings::read(get));
     if let Some(mistake) = failed {
-        bail!("{mistake}");
+        return Err(mistake.to_string());
     }
     Ok(settings
         .map_err(|mistakes| {
@@ -58,7 +58,7 @@ struct Run {
 impl Run {
     /// One look at every monitor. True when something was delivered. One service's
     /// ledger that cannot be read or stored keeps no other from being told.
-    fn sweep(&self) -> Result<bool> {
+    fn sweep(&self) -> Result<bool, Failed> {
         let mut monitors: BTreeMap<String, Vec<Monitor>> = BTreeMap::new();
         for key in self.records.keys()? {
             if let Some(service) = key.strip_prefix(LEDGER_PREFIX) {
@@ -70,7 +70,7 @@ impl Run {
                         .or_default()
                         .push(monitor),
                     Ok(None) => {}
-                    Err(e) => log::line(&format!("{e:#}")),
+                    Err(why) => log::line(&why),
                 }
             }
         }
@@ -78,14 +78,14 @@ impl Run {
         for (service, monitors) in monitors {
             match self.service(&ledger_key(&service), &monitors) {
                 Ok(some) => delivered |= some,
-                Err(e) => log::line(&format!("{e:#}")),
+                Err(why) => log::line(&why),
             }
         }
         Ok(delivered)
     }
 
     /// Takes over what is pending in one service, and sends what is due.
-    fn service(&self, key: &str, monitors: &[Monitor]) -> Result<bool> {
+    fn service(&self, key: &str, monitors: &[Monitor]) -> Result<bool, Failed> {
         let mut ledger = match self.records.read(key)? {
             Found::Record(ledger) => ledger,
             Found::Nothing | Found::Broken(_) => Ledger::default(),
@@ -112,7 +112,12 @@ impl Run {
     /// Sends what is due. The ledger is stored before an attempt (with a lease, so that
     /// a run beside this one keeps off) and after it, so a death in between repeats a
     /// message under its id and loses none.
-    fn deliver(&self, key: &str, ledger: &mut Ledger, settings: &AlertSettings) -> Result<bool> {
+    fn deliver(
+        &self,
+        key: &str,
+        ledger: &mut Ledger,
+        settings: &AlertSettings,
+    ) -> Result<bool, Failed> {
         let mut delivered = BTreeSet::new();
         let mut claimed = false;
         while !ledger.leased(self.began, clock::now()) {
@@ -165,7 +170,12 @@ impl Run {
     /// Writes the ledger with what another run has stored meanwhile. Between the reading
     /// and the writing another run may still write: checks keep a transition until it has
     /// been taken over for a while (`SETTLED_AFTER`), so such a loss is made good.
-    fn store(&self, key: &str, ledger: &mut Ledger, delivered: &BTreeSet<String>) -> Result<()> {
+    fn store(
+        &self,
+        key: &str,
+        ledger: &mut Ledger,
+        delivered: &BTreeSet<String>,
+    ) -> Result<(), Failed> {
         if let Found::Record(stored) = self.records.read::<Ledger>(key)? {
             ledger.merge(stored, delivered, self.began);
         }
@@ -176,7 +186,7 @@ impl Run {
 /// Between the attempt's end and the ledger's next write.
 const LEASE_MARGIN: Duration = Duration::from_secs(2);
 
-fn attempt(settings: &AlertSettings, message: &Message) -> Result<(), (Failed, Outcome)> {
+fn attempt(settings: &AlertSettings, message: &Message) -> Result<(), (NotTaken, Outcome)> {
     let Some(url) = &settings.webhook_url else {
         log::line(&format!(
             "alert (no webhook_url is set, so it is only logged): {}",
@@ -184,7 +194,7 @@ fn attempt(settings: &AlertSettings, message: &Message) -> Result<(), (Failed, O
         ));
         return Ok(());
     };
-    let body = payload(message).to_string().into_bytes();
+    let body = json::text(&payload(message)).into_bytes();
     let timestamp_unix_s = clock::now().unix_s();
     let mut headers = vec![
         ("content-type".to_owned(), "application/json".to_owned()),
@@ -208,13 +218,13 @@ fn attempt(settings: &AlertSettings, message: &Message) -> Result<(), (Failed, O
         body: &body,
     };
     let status = post(&request, Deadline::after(settings.webhook_timeout))
-        .map_err(|outcome| (Failed::ForNow, outcome))?;
+        .map_err(|outcome| (NotTaken::ForNow, outcome))?;
     if (200..300).contains(&status) {
         return Ok(());
     }
     let detail = format!("status {status}, want 2xx");
     Err((
-        Failed::by_status(status),
+        NotTaken::by_status(status),
         Outcome::failed(Kind::Status, detail),
     ))
 }

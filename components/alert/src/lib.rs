@@ -8,17 +8,16 @@ mod deliver;
 use wasi::http::types::{IncomingRequest, ResponseOutparam};
 use watchbell_guest::{entry, log};
 
-fn sweep() -> Result<(), String> {
-    deliver::run().map_err(|e| format!("{e:#}"))
-}
-
 /// Answers first, works after: a check that rings has no time to wait for a webhook.
 /// A ring carries nothing and is harmless, so anybody may.
 fn ring(_request: &IncomingRequest, out: ResponseOutparam) {
     entry::answer(out, 202, r#"{"rung":true}"#);
-    if let Err(why) = sweep() {
+    if let Err(why) = deliver::run() {
         log::line(&why);
     }
 }
 
-watchbell_guest::export!(cron = sweep, http = |request, out| ring(&request, out));
+watchbell_guest::export!(
+    cron = deliver::run,
+    http = |request, out| ring(&request, out)
+);

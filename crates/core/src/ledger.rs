@@ -66,21 +66,21 @@ pub struct Message {
 
 /// How an attempt failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failed {
+pub enum NotTaken {
     /// The receiver refuses this message, and will again (a 4xx that no time heals).
     Refused,
     /// Not reached, overloaded, broken: as good a time as any to try again later.
     ForNow,
 }
 
-impl Failed {
+impl NotTaken {
     /// What an answer that is no 2xx means (RFC 9110, section 15.5).
     pub fn by_status(status: u16) -> Self {
         match status {
             // Timeout, Too Early, Too Many Requests: the same message may pass later.
-            408 | 425 | 429 => Failed::ForNow,
-            400..500 => Failed::Refused,
-            _ => Failed::ForNow,
+            408 | 425 | 429 => NotTaken::ForNow,
+            400..500 => NotTaken::Refused,
+            _ => NotTaken::ForNow,
         }
     }
 }
@@ -205,7 +205,7 @@ impl Ledger {
     pub fn failed(
         &mut self,
         id: &str,
-        how: Failed,
+        how: NotTaken,
         retry_interval: Duration,
         now: UnixMs,
     ) -> Duration {
@@ -213,7 +213,7 @@ impl Ledger {
             return Duration::ZERO;
         };
         message.attempts = message.attempts.saturating_add(1);
-        if how == Failed::Refused {
+        if how == NotTaken::Refused {
             message.refusals = message.refusals.saturating_add(1);
         }
         let pause = pause(&message.id, message.attempts, retry_interval);

@@ -5,6 +5,7 @@
 //! it is delivered.
 
 pub mod certificate;
+pub mod json;
 pub mod ledger;
 pub mod monitor;
 pub mod outcome;

@@ -12,13 +12,36 @@ pub const BYTES_MAX: usize = 900 * 1024;
 /// Not flattened: serde would buffer every value once more, in code and in time.
 #[derive(Serialize, Deserialize)]
 struct Versioned<T> {
-    version: u32,
+    version: Version,
     record: T,
 }
+
+/// [`VERSION`], and no other. It stands first, so that a record of another version is
+/// refused for that and not for its shape.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(into = "u32", try_from = "u32")]
+struct Version;
 
 #[derive(Deserialize)]
 struct VersionOnly {
     version: u32,
+}
+
+impl From<Version> for u32 {
+    fn from(_: Version) -> u32 {
+        VERSION
+    }
+}
+
+impl TryFrom<u32> for Version {
+    type Error = String;
+
+    fn try_from(version: u32) -> Result<Self, String> {
+        match version {
+            VERSION => Ok(Self),
+            other => Err(format!("version {other}")),
+        }
+    }
 }
 
 /// Why a stored value cannot be used.
@@ -45,7 +68,7 @@ impl std::fmt::Display for Unreadable {
 /// The bytes to store.
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, String> {
     let bytes = serde_json::to_vec(&Versioned {
-        version: VERSION,
+        version: Version,
         record: value,
     })
     .map_err(|e| format!("writing a record: {e}"))?;
@@ -66,17 +89,14 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
             "{got} bytes, want at most {BYTES_MAX}"
         )));
     }
-    let read =
-        |e: serde_json::Error| Unreadable::Broken(format!("{e}, want JSON of version {VERSION}"));
-    let VersionOnly { version } = serde_json::from_slice(bytes).map_err(read)?;
-    if version > VERSION {
-        return Err(Unreadable::Newer { version });
+    let unreadable = match serde_json::from_slice::<Versioned<T>>(bytes) {
+        Ok(versioned) => return Ok(versioned.record),
+        Err(e) => e,
+    };
+    match serde_json::from_slice(bytes) {
+        Ok(VersionOnly { version }) if version > VERSION => Err(Unreadable::Newer { version }),
+        _ => Err(Unreadable::Broken(format!(
+            "{unreadable}, want JSON of version {VERSION}"
+        ))),
     }
-    if version < VERSION {
-        let why = format!("version {version}, want {VERSION}");
-        return Err(Unreadable::Broken(why));
-    }
-    serde_json::from_slice::<Versioned<T>>(bytes)
-        .map(|v| v.record)
-        .map_err(read)
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::json;
 use crate::monitor::Memory;
 use crate::outcome::{Identity, Kind, Outcome, one_line};
 use crate::settings::{Assertion, HttpSettings, Presence};
@@ -38,7 +39,7 @@ pub fn judge(settings: &HttpSettings, memory: &Memory, response: &Response) -> O
     let body = String::from_utf8_lossy(&response.body);
     let found = texts(settings, response, &body)
         .or_else(|| headers(settings, response))
-        .map_or_else(|| json(settings, memory, response, &body), Err);
+        .map_or_else(|| assertions(settings, memory, response, &body), Err);
     let identity = match found {
         // A changed value has its own hint.
         Err(outcome) if outcome.reason.is_some() => return outcome,
@@ -140,7 +141,7 @@ fn headers(settings: &HttpSettings, response: &Response) -> Option<Outcome> {
 }
 
 /// The remembered value when there is one to remember.
-fn json(
+fn assertions(
     settings: &HttpSettings,
     memory: &Memory,
     response: &Response,
@@ -164,7 +165,7 @@ fn json(
         };
         let pointer = &first.subject;
         let got = match value.pointer(pointer) {
-            Some(v) => one_line(&v.to_string(), EXCERPT_CHARS),
+            Some(v) => one_line(&json::text(v), EXCERPT_CHARS),
             None => "nothing".to_owned(),
         };
         return Err(Outcome::failed(

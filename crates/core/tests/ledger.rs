@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use support::*;
-use watchbell_core::ledger::{Failed, Lease, Ledger, OUTBOX_MAX, RETRY_MAX, payload};
+use watchbell_core::ledger::{Lease, Ledger, NotTaken, OUTBOX_MAX, RETRY_MAX, payload};
 use watchbell_core::monitor::{Event, Monitor, Policy, step};
 use watchbell_core::outcome::Outcome;
 use watchbell_core::time::UnixMs;
@@ -89,7 +89,7 @@ fn messages_of_a_check_go_out_in_order() {
     ));
     let first = ledger.next(at(100)).unwrap().clone();
     assert_eq!(first.type_name(), "alert.triggered");
-    let pause = ledger.failed(&first.id, Failed::ForNow, RETRY, at(100));
+    let pause = ledger.failed(&first.id, NotTaken::ForNow, RETRY, at(100));
     assert!(
         ledger.next(at(100)).is_none(),
         "resolved must wait for triggered"
@@ -111,7 +111,7 @@ fn pauses_double_up_to_a_cap_and_never_vanish() {
     let base = Duration::from_secs(10);
     let mut largest = Duration::ZERO;
     for attempt in 1..100_u32 {
-        let pause = ledger.failed(&id, Failed::ForNow, base, at(0));
+        let pause = ledger.failed(&id, NotTaken::ForNow, base, at(0));
         let full = base
             .saturating_mul(1_u32.checked_shl(attempt - 1).unwrap_or(u32::MAX))
             .min(RETRY_MAX);
@@ -129,7 +129,7 @@ fn a_clock_that_went_back_holds_no_message_for_good() {
     let mut ledger = Ledger::default();
     ledger.take(&outage());
     let id = ledger.outbox[0].id.clone();
-    ledger.failed(&id, Failed::ForNow, RETRY, at(1_000_000));
+    ledger.failed(&id, NotTaken::ForNow, RETRY, at(1_000_000));
     assert!(ledger.next(at(0)).is_some());
     ledger.lease = lease(A, 1_000_000);
     assert!(!ledger.leased(B, at(0)));
@@ -238,11 +238,11 @@ fn attempts_that_another_run_has_made_count() {
     stored.take(&outage());
     let mut slow = stored.clone();
     let id = stored.outbox[0].id.clone();
-    stored.failed(&id, Failed::Refused, RETRY, at(30));
+    stored.failed(&id, NotTaken::Refused, RETRY, at(30));
     slow.merge(stored.clone(), &[].into(), A);
     assert_eq!(slow.outbox, stored.outbox);
     // And ours, which are newer, are not taken back.
-    slow.failed(&id, Failed::Refused, RETRY, at(60));
+    slow.failed(&id, NotTaken::Refused, RETRY, at(60));
     let ours = slow.outbox.clone();
     slow.merge(stored, &[].into(), A);
     assert_eq!(slow.outbox, ours);
@@ -278,10 +278,10 @@ fn a_message_refused_for_good_holds_nothing_back_and_is_not_lost() {
     ledger.take(&drive(&policy(), fresh(), &runs));
     let first = ledger.outbox[0].id.clone();
     for _ in 0..7 {
-        ledger.failed(&first, Failed::Refused, RETRY, at(0));
+        ledger.failed(&first, NotTaken::Refused, RETRY, at(0));
         assert!(ledger.next(at(1)).is_none(), "the order is kept at first");
     }
-    ledger.failed(&first, Failed::Refused, RETRY, at(0));
+    ledger.failed(&first, NotTaken::Refused, RETRY, at(0));
     let second = ledger.next(at(1)).unwrap().clone();
     assert_eq!(second.type_name(), "alert.resolved");
     ledger.delivered(&second.id);
@@ -290,7 +290,7 @@ fn a_message_refused_for_good_holds_nothing_back_and_is_not_lost() {
     let mut ledger = Ledger::default();
     ledger.take(&drive(&policy(), fresh(), &runs));
     for _ in 0..50 {
-        ledger.failed(&first, Failed::ForNow, RETRY, at(0));
+        ledger.failed(&first, NotTaken::ForNow, RETRY, at(0));
     }
     assert!(ledger.next(at(1)).is_none());
 }
@@ -298,18 +298,18 @@ fn a_message_refused_for_good_holds_nothing_back_and_is_not_lost() {
 #[test]
 fn a_refusal_is_a_status_that_no_time_heals() {
     for (status, how) in [
-        (302, Failed::ForNow),
-        (400, Failed::Refused),
-        (401, Failed::Refused),
-        (408, Failed::ForNow),
-        (413, Failed::Refused),
-        (425, Failed::ForNow),
-        (429, Failed::ForNow),
-        (499, Failed::Refused),
-        (500, Failed::ForNow),
-        (503, Failed::ForNow),
+        (302, NotTaken::ForNow),
+        (400, NotTaken::Refused),
+        (401, NotTaken::Refused),
+        (408, NotTaken::ForNow),
+        (413, NotTaken::Refused),
+        (425, NotTaken::ForNow),
+        (429, NotTaken::ForNow),
+        (499, NotTaken::Refused),
+        (500, NotTaken::ForNow),
+        (503, NotTaken::ForNow),
     ] {
-        assert_eq!(Failed::by_status(status), how, "{status}");
+        assert_eq!(NotTaken::by_status(status), how, "{status}");
     }
 }
 
@@ -324,7 +324,7 @@ fn of_the_messages_that_are_due_the_one_that_waits_longest_goes_first() {
     for sweep in 0..6 {
         let now = at(1000 + sweep * 1000);
         let message = ledger.next(now).unwrap().clone();
-        ledger.failed(&message.id, Failed::ForNow, RETRY, now);
+        ledger.failed(&message.id, NotTaken::ForNow, RETRY, now);
         tried.push(message.transition.definition.check);
     }
     assert_eq!(tried, ["derp", "health", "key", "derp", "health", "key"]);
@@ -396,6 +396,24 @@ fn a_failing_monitor_is_not_told_to_be_over() {
     ledger.take(&outage());
     let failing_again = drive(&policy(), fresh(), &[(0, up()), (60, down())]);
     assert!(!ledger.take(&failing_again));
+}
+
+#[test]
+fn what_was_taken_back_counts_anew_before_it_is_dropped() {
+    let mut monitor = outage();
+    let mut ledger = Ledger::default();
+    ledger.take(&monitor);
+    let told = ledger.monitors.get("health");
+    monitor.confirm(told, at(40));
+    monitor.confirm(None, at(60));
+    monitor.confirm(told, at(110));
+    assert_eq!(
+        monitor.pending.len(),
+        1,
+        "taken over again, and not for long"
+    );
+    monitor.confirm(told, at(170));
+    assert!(monitor.pending.is_empty());
 }
 
 proptest! {

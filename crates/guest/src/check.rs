@@ -1,6 +1,5 @@
 //! One run of a check: read, decide whether it is due, probe, count, save, ring.
 
-use anyhow::Result;
 use serde_json::{Value, json};
 use watchbell_core::ledger::TakenOver;
 use watchbell_core::monitor::{Definition, Memory, Monitor, Policy, step};
@@ -9,7 +8,7 @@ use watchbell_core::settings::{Common, Mistake, Reader, Threshold};
 use watchbell_core::time::UnixMs;
 
 use crate::store::{Found, Records, ledger_key, monitor_key};
-use crate::{Deadline, clock, log, ring, variables};
+use crate::{Deadline, Failed, clock, log, ring, variables};
 
 /// What a kind of check brings; the rest is the same for all.
 pub trait Check {
@@ -47,7 +46,7 @@ pub enum Wanted {
 }
 
 /// The outcome as JSON, unless nothing was due and nothing wanted.
-pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>> {
+pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>, Failed> {
     let settings = settings::<C>();
     let (common, target, thresholds) = match &settings {
         Ok(s) => (
@@ -62,7 +61,7 @@ pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>> {
         }
     };
     if common.check.is_empty() {
-        anyhow::bail!("reading variable \"check\": got nothing, want the component's id");
+        return Err("reading variable \"check\": got nothing, want the component's id".into());
     }
     let policy = Policy::new(&common, &thresholds);
     let definition = define::<C>(&common, target);
@@ -104,7 +103,7 @@ fn settings<C: Check>() -> Result<C::Settings, Vec<Mistake>> {
 }
 
 /// The check with its state, as it is configured now.
-fn load(records: &Records, definition: &Definition, now: UnixMs) -> Result<Monitor> {
+fn load(records: &Records, definition: &Definition, now: UnixMs) -> Result<Monitor, Failed> {
     let mut monitor = match records.read(&monitor_key(&definition.check))? {
         Found::Record(monitor) => monitor,
         Found::Nothing => Monitor::new(definition.clone(), now),
@@ -123,7 +122,7 @@ fn count(
     policy: &Policy,
     outcome: &Outcome,
     now: UnixMs,
-) -> Result<()> {
+) -> Result<(), Failed> {
     let key = monitor_key(&definition.check);
     let counted = |m: &Monitor| m.last.as_ref().map(|l| l.at);
     let stored: Option<Monitor> = records.peek(&key)?;
@@ -136,8 +135,8 @@ fn count(
         // Without it the check counts all the same, and tells again what it has told.
         let ledger: Option<TakenOver> = records
             .peek(&ledger_key(&monitor.definition.service))
-            .unwrap_or_else(|e| {
-                log::line(&format!("{e:#}"));
+            .unwrap_or_else(|why| {
+                log::line(&why);
                 None
             });
         told = ledger.and_then(|mut l| l.monitors.remove(&definition.check));

@@ -4,8 +4,10 @@ use wasi::http::types::{
     Fields, IncomingRequest, Method, OutgoingBody, OutgoingResponse, ResponseOutparam,
 };
 
+use watchbell_core::json;
+
 use crate::check::{Check, Wanted, run};
-use crate::{log, variables};
+use crate::{Failed, log, variables};
 
 /// Cron's export, generated once; [`export!`](crate::export!) ties a component to it.
 #[doc(hidden)]
@@ -20,10 +22,8 @@ pub mod cron {
 }
 
 /// A cron firing of a check.
-pub fn fire<C: Check>() -> Result<(), String> {
-    run::<C>(Wanted::WhenDue)
-        .map(drop)
-        .map_err(|e| format!("{e:#}"))
+pub fn fire<C: Check>() -> Result<(), Failed> {
+    run::<C>(Wanted::WhenDue).map(drop)
 }
 
 /// The HTTP entry of a check: the same run, answered with its outcome.
@@ -32,10 +32,10 @@ pub fn serve<C: Check>(request: &IncomingRequest, out: ResponseOutparam) {
         return answer(out, status, &error(why));
     }
     match run::<C>(Wanted::Now) {
-        Ok(outcome) => answer(out, 200, &outcome.unwrap_or_default().to_string()),
-        Err(e) => {
-            log::line(&format!("{e:#}"));
-            answer(out, 500, &error(&format!("{e:#}")));
+        Ok(outcome) => answer(out, 200, &json::text(&outcome.unwrap_or_default())),
+        Err(why) => {
+            log::line(&why);
+            answer(out, 500, &error(&why));
         }
     }
 }
@@ -71,7 +71,7 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 }
 
 fn error(why: &str) -> String {
-    serde_json::json!({ "error": why }).to_string()
+    json::text(&serde_json::json!({ "error": why }))
 }
 
 /// Sends a whole JSON answer. What cannot be sent has nobody left to read it.

@@ -131,7 +131,7 @@ fn options(allowed: Duration) -> Result<RequestOptions, Outcome> {
     let nanos = |d: Duration| Some(u64::try_from(d.as_nanos()).unwrap_or(u64::MAX).max(1));
     let options = RequestOptions::new();
     options
-        .set_connect_timeout(nanos(allowed.mul_f32(0.9)))
+        .set_connect_timeout(nanos(allowed * 9 / 10))
         .and_then(|()| options.set_first_byte_timeout(nanos(allowed)))
         .and_then(|()| options.set_between_bytes_timeout(nanos(allowed)))
         .map_err(|()| internal("setting timeouts"))?;

@@ -1,11 +1,10 @@
 //! Records in the key-value store, label `default`: get and set only, one writer a key.
 
-use anyhow::{Context, Result, bail};
 use serde::de::DeserializeOwned;
 use spin_sdk::key_value::Store;
 use watchbell_core::record::{self, Unreadable};
 
-use crate::log;
+use crate::{Failed, log};
 
 /// Unreadable records kept of one key.
 const ASIDE_MAX: u32 = 4;
@@ -22,24 +21,24 @@ pub enum Found<T> {
 pub struct Records(Store);
 
 impl Records {
-    pub fn open() -> Result<Self> {
+    pub fn open() -> Result<Self, Failed> {
         Store::open_default()
             .map(Self)
-            .context("opening key-value store \"default\"")
+            .map_err(|e| format!("opening key-value store \"default\": {e}"))
     }
 
     /// The record under `key`, for its owner.
     ///
     /// # Errors
     /// When the store fails, or a later version of Watchbell wrote the record: it stays.
-    pub fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Found<T>> {
+    pub fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Found<T>, Failed> {
         let bytes = self.bytes(key)?;
         let Some(bytes) = bytes else {
             return Ok(Found::Nothing);
         };
         match record::decode(&bytes) {
             Ok(value) => Ok(Found::Record(value)),
-            Err(newer @ Unreadable::Newer { .. }) => bail!("reading key {key:?}: {newer}"),
+            Err(newer @ Unreadable::Newer { .. }) => Err(format!("reading key {key:?}: {newer}")),
             Err(Unreadable::Broken(why)) => {
                 let aside = self.set_aside(key, &bytes)?;
                 let why = format!("reading key {key:?}: {why}; kept as {aside:?} and begun anew");
@@ -51,18 +50,18 @@ impl Records {
 
     /// As [`Self::read`] for who does not own the key: what cannot be read is the
     /// owner's to report.
-    pub fn peek<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+    pub fn peek<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Failed> {
         Ok(self.bytes(key)?.and_then(|b| record::decode(&b).ok()))
     }
 
-    fn bytes(&self, key: &str) -> Result<Option<Vec<u8>>> {
+    fn bytes(&self, key: &str) -> Result<Option<Vec<u8>>, Failed> {
         self.0
             .get(key)
-            .with_context(|| format!("getting key {key:?}"))
+            .map_err(|e| format!("getting key {key:?}: {e}"))
     }
 
     /// Under the first of a few names that is free, the last of them overwritten.
-    fn set_aside(&self, key: &str, bytes: &[u8]) -> Result<String> {
+    fn set_aside(&self, key: &str, bytes: &[u8]) -> Result<String, Failed> {
         let mut aside = format!("unreadable/{key}");
         for n in 2..=ASIDE_MAX {
             if self.bytes(&aside)?.is_none_or(|kept| kept == bytes) {
@@ -72,20 +71,23 @@ impl Records {
         }
         self.0
             .set(&aside, bytes)
-            .with_context(|| format!("setting key {aside:?}"))?;
+            .map_err(|e| format!("setting key {aside:?}: {e}"))?;
         Ok(aside)
     }
 
-    pub fn write<T: serde::Serialize>(&self, key: &str, value: &T) -> Result<()> {
-        let bytes = record::encode(value).map_err(|why| anyhow::anyhow!("{why}"))?;
+    pub fn write<T: serde::Serialize>(&self, key: &str, value: &T) -> Result<(), Failed> {
+        let bytes = record::encode(value)?;
         self.0
             .set(key, &bytes)
-            .with_context(|| format!("setting key {key:?}"))
+            .map_err(|e| format!("setting key {key:?}: {e}"))
     }
 
     /// Every key, sorted: the same order on every host.
-    pub fn keys(&self) -> Result<Vec<String>> {
-        let mut keys = self.0.get_keys().context("listing keys")?;
+    pub fn keys(&self) -> Result<Vec<String>, Failed> {
+        let mut keys = self
+            .0
+            .get_keys()
+            .map_err(|e| format!("listing keys: {e}"))?;
         keys.sort_unstable();
         Ok(keys)
     }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::common::duration;
 use super::{Mistake, Reader, common::Common};
+use crate::json;
 
 /// A body is read up to this unless `body_bytes_max` says otherwise.
 const BODY_BYTES_DEFAULT: u32 = 65_536;
@@ -75,7 +76,7 @@ impl JsonTest {
         match (self, value) {
             (JsonTest::Equals(want), got) => want == got,
             (JsonTest::Matches(regex), Value::String(text)) => regex.is_match(text),
-            (JsonTest::Matches(regex), other) => regex.is_match(&other.to_string()),
+            (JsonTest::Matches(regex), other) => regex.is_match(&json::text(other)),
         }
     }
 }
@@ -84,7 +85,7 @@ impl JsonTest {
 impl std::fmt::Display for JsonTest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            JsonTest::Equals(value) => value.fmt(f),
+            JsonTest::Equals(value) => f.write_str(&json::text(value)),
             JsonTest::Matches(regex) => write!(f, "a match of {}", regex.as_str()),
         }
     }
@@ -350,7 +351,7 @@ fn json_alternatives(line: &str) -> Option<Vec<Assertion>> {
                 JsonTest::Matches(Regex::new(regex.trim()).ok()?)
             } else {
                 let value = test.strip_prefix('=').unwrap_or(test).trim();
-                JsonTest::Equals(serde_json::from_str(value).ok()?)
+                JsonTest::Equals(serde_json::from_slice(value.as_bytes()).ok()?)
             };
             pointer.starts_with('/').then(|| Assertion {
                 subject: pointer.to_owned(),
