@@ -31,8 +31,10 @@ pub(super) fn check(component: &Resolved<'_>, manifest: &Manifest, report: &mut 
         id(component, report);
         alert_url(component, manifest, report);
     }
-    if kind == Kind::CertificateCheck {
-        certificates(component, report);
+    match kind {
+        Kind::CertificateCheck => certificates(component, report),
+        Kind::Alert => unsigned(component, report),
+        _ => {}
     }
 }
 
@@ -117,6 +119,15 @@ fn alert_url(component: &Resolved<'_>, manifest: &Manifest, report: &mut Report)
                 report.error("alert-url-nobody", &place, got, want);
             }
         }
+    }
+}
+
+/// A receiver cannot tell an unsigned alert from anybody's.
+fn unsigned(component: &Resolved<'_>, report: &mut Report) {
+    if component.text("webhook_url").is_some() && component.text("webhook_secret").is_none() {
+        let place = component.entry.variable_place("webhook_secret");
+        let want = "whsec_ and base64 of 24 to 64 bytes: alerts go out unsigned";
+        report.warning("webhook-unsigned", &place, "nothing", want);
     }
 }
 
