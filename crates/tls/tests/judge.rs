@@ -148,6 +148,8 @@ fn what_the_issuer_of_a_lone_leaf_is_the_leaf_tells() {
             incomplete,
         ),
         ("a part of its name", &of("DigiCert"), None, untrusted),
+        ("a country's code", &of("US"), None, untrusted),
+        ("an empty one", &of(""), None, untrusted),
         ("a private organization", &of("Lab"), Some(&lab), incomplete),
         (
             "it says that a root issued it",
