@@ -6,9 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 
 use watchbell_lab::chain::NAME;
 use watchbell_lab::dns::{Answer, Decoy};
+use watchbell_lab::headscale::Speaks;
 use watchbell_lab::manifest::{CHECKS, Changes, ROOMY};
 use watchbell_lab::runtime::Host;
-use watchbell_lab::scenario::{Lab, Setup, alert, everything, expect, on_each_host};
+use watchbell_lab::scenario::{Lab, Setup, alert, everything, expect, on_each_host, over_http};
 use watchbell_lab::server::Gate;
 use watchbell_lab::skip::skip;
 
@@ -58,7 +59,6 @@ fn dns_failure_of_every_check() {
     });
 }
 
-/// In brackets, as permissions need it (`allowed_outbound_hosts` of the HTTP checks).
 #[test]
 fn an_ipv6_address() {
     let ip = IpAddr::V6(Ipv6Addr::LOCALHOST);
@@ -66,16 +66,51 @@ fn an_ipv6_address() {
         return skip("an_ipv6_address", "this machine has no ::1");
     }
     on_each_host("an_ipv6_address", |host| {
-        let setup = Setup {
-            ip,
-            host: if host == Host::Spin { "[::1]" } else { "::1" },
-            ..Setup::default()
+        let [health, derp, key, port, _] = everything("connect-refused");
+        let (setup, alerts) = match host {
+            Host::Embedded => {
+                let setup = Setup {
+                    host: "::1",
+                    ..Setup::default()
+                };
+                (setup, everything("connect-refused").to_vec())
+            }
+            // In brackets, as Spin's permissions need it, and without TLS, which Spin
+            // does not do there; without TLS there is no certificate either.
+            Host::Spin => {
+                let setup = Setup {
+                    host: "[::1]",
+                    speaks: Speaks::Http,
+                    ..Setup::default()
+                };
+                (setup, vec![health, derp, key, port])
+            }
         };
-        Lab::well(host, setup).outage(
-            &everything("connect-refused"),
+        Lab::well(host, Setup { ip, ..setup }).outage(
+            &alerts,
             |lab| lab.headscale.gate(Gate::Refused),
             |lab| lab.headscale.gate(Gate::Open),
         );
+    });
+}
+
+/// No DNS failure of the target's: what cannot be done there is said to be that.
+#[test]
+fn tls_to_an_ipv6_address_on_spin() {
+    on_each_host("tls_to_an_ipv6_address_on_spin", |host| {
+        let ip = IpAddr::V6(Ipv6Addr::LOCALHOST);
+        if host == Host::Embedded || TcpListener::bind((ip, 0)).is_err() {
+            return;
+        }
+        let setup = Setup {
+            ip,
+            host: "[::1]",
+            ..Setup::default()
+        };
+        let lab = Lab::open(host, setup);
+        let told = lab.webhook.wait_for(3);
+        let alerts = over_http("internal").map(|a| a.because("configuration"));
+        expect("alert.triggered", &told, &alerts);
     });
 }
 

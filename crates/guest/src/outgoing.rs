@@ -12,6 +12,7 @@ use wasi::http::types::{
 use wasi::io::streams::{InputStream, OutputStream, StreamError};
 use watchbell_core::outcome::{Kind, Outcome};
 use watchbell_core::response::Response;
+use watchbell_core::settings::Host;
 use watchbell_core::target::Url;
 
 use crate::deadline::{Deadline, Expired};
@@ -249,6 +250,13 @@ fn failure(url: &Url, code: &ErrorCode) -> Outcome {
     use ErrorCode as E;
     let authority = url.authority();
     let (kind, what) = match code {
+        // Spin (4.0) hands TLS the address with its brackets, and calls that a DNS error.
+        E::DnsError(_) if matches!(url.host, Host::Ip(_)) => {
+            let detail = format!(
+                "asking {authority:?}: this host does no TLS to an IPv6 address, want a name"
+            );
+            return Outcome::failed(Kind::Internal, detail).reason("configuration");
+        }
         E::DnsError(_) | E::DnsTimeout | E::DestinationNotFound => {
             (Kind::Dns, format!("resolving {:?}", url.host.to_string()))
         }
