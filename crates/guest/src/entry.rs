@@ -26,6 +26,15 @@ pub fn fire<C: Check>() -> Result<(), Failed> {
     run::<C>(Wanted::WhenDue).map(drop)
 }
 
+/// A firing that failed says so in the component's own log. Nothing reads the result,
+/// and whether the host prints it depends on its version.
+#[doc(hidden)]
+pub fn logged(fired: Result<(), Failed>) {
+    if let Err(why) = fired {
+        log::line(&why);
+    }
+}
+
 /// The HTTP entry of a check: the same run, answered with its outcome.
 pub fn serve<C: Check>(request: &IncomingRequest, out: ResponseOutparam) {
     if let Err((status, why)) = authorise(request) {
@@ -119,7 +128,8 @@ macro_rules! export {
             fn handle_cron_event(
                 _: $crate::entry::cron::Metadata,
             ) -> Result<(), $crate::entry::cron::Error> {
-                $cron().map_err($crate::entry::cron::Error::Other)
+                $crate::entry::logged($cron());
+                Ok(())
             }
         }
         impl $crate::__private::wasi::exports::http::incoming_handler::Guest for Exports {
