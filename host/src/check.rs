@@ -105,7 +105,7 @@ async fn probe(app: &App, id: &str, token: &str) -> anyhow::Result<Outcome> {
         http_origin: None,
         follow: true,
     };
-    let cache = compiled::Cache::open(app.state_dir.as_deref())?;
+    let cache = compiled::Cache::open(app.state_dir.as_deref());
     let programs = component::programs(&engine, app, [id], &shared, |source| {
         cache.load(&engine, source)
     })?;

@@ -118,7 +118,7 @@ fn programs(
     app: &App,
     shared: &Shared,
 ) -> anyhow::Result<HashMap<String, Arc<Program>>> {
-    let cache = compiled::Cache::open(app.state_dir.as_deref())?;
+    let cache = compiled::Cache::open(app.state_dir.as_deref());
     let http = app.http.iter().map(|t| t.component.as_str());
     let ids: BTreeSet<&str> = http
         .chain(app.cron.iter().map(|t| t.component.as_str()))
