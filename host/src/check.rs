@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use http::header::{AUTHORIZATION, HOST};
 use http_body_util::{BodyExt, Empty, Limited};
 use serde_json::Value;
 use watchbell_app::{App, Variables};
+use watchbell_core::settings::parse_duration;
 
 use crate::cli::CheckArgs;
 use crate::component::{self, Shared};
@@ -117,7 +118,7 @@ async fn probe(app: &App, id: &str, token: &str) -> anyhow::Result<Outcome> {
         .components
         .get(id)
         .and_then(|c| c.variables.get("timeout"))
-        .and_then(seconds);
+        .and_then(parse_duration);
     let route = app
         .http
         .iter()
@@ -143,19 +144,4 @@ async fn probe(app: &App, id: &str, token: &str) -> anyhow::Result<Outcome> {
     })?;
     Outcome::read(value, started.elapsed(), timeout)
         .with_context(|| format!("reading the check's answer: status {status}"))
-}
-
-/// `10s`, `500ms` or `2m`, as checks' settings have them. Only for the perfdata's upper end.
-fn seconds(text: &str) -> Option<Duration> {
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().ok()?;
-    match unit {
-        "ms" => Some(Duration::from_millis(number)),
-        "s" => Some(Duration::from_secs(number)),
-        "m" => Some(Duration::from_secs(number.checked_mul(60)?)),
-        _ => None,
-    }
 }
