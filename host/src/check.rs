@@ -57,6 +57,7 @@ fn outcome(args: &CheckArgs) -> anyhow::Result<Outcome> {
         run::load(&options).map_err(|_| anyhow!("reading the application's configuration"))?;
     let token = trial(&mut app, &args.id)?;
     build_step::run(&app, false)?;
+    build_step::warn_of_stale(&app);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

@@ -47,6 +47,7 @@ pub fn main(args: &UpArgs) -> anyhow::Result<ExitCode> {
         Some(listener?)
     };
     build_step::run(&app, args.build)?;
+    build_step::warn_of_stale(&app);
 
     // One thread: an event is a few hundred microseconds of work, and handing it between
     // threads would cost a good part of that again.
