@@ -18,7 +18,7 @@ use crate::component::{self, Program, Shared};
 use crate::engine::{self, Running};
 use crate::http_server::Server;
 use crate::key_value::{Backend, Mode};
-use crate::{build_step, compiled, cron, lock, resolv, run, say, validate};
+use crate::{build_step, compiled, cron, resolv, run, say, validate};
 
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3000);
 /// After a signal, what runs may go on for so long: most checks end within their 10 s.
@@ -73,7 +73,7 @@ async fn serve(
     args: &UpArgs,
     listener: Option<(TcpListener, SocketAddr)>,
 ) -> anyhow::Result<()> {
-    let _lock = app.state_dir.as_deref().map(lock::take).transpose()?;
+    let _locks = run::lock(app)?;
     let engine = engine::engine(app.cron.len())?;
     let running = Running::default();
     let stores = run::stores(app, Mode::Run)?;
