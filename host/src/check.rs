@@ -100,7 +100,7 @@ fn trial(app: &mut App, id: &str) -> anyhow::Result<String> {
 }
 
 async fn probe(app: &App, id: &str, token: &str) -> anyhow::Result<Outcome> {
-    let engine = engine::engine(0)?;
+    let engine = engine::engine(0, engine::memory_bytes_max(app.max_instance_memory_bytes))?;
     let shared = Shared {
         blocked: Arc::new(app.blocked_networks.clone()),
         stores: run::stores(app, Mode::Read)?,
@@ -113,7 +113,7 @@ async fn probe(app: &App, id: &str, token: &str) -> anyhow::Result<Outcome> {
     })?;
     let program = programs.get(id).context("starting the check")?.clone();
     let running = Running::default();
-    engine::start_ticker(&engine, running.clone())?;
+    engine::start_ticker(&engine, &running)?;
 
     let timeout = app
         .components

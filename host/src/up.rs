@@ -74,7 +74,8 @@ async fn serve(
     listener: Option<(TcpListener, SocketAddr)>,
 ) -> anyhow::Result<()> {
     let _locks = run::lock(app)?;
-    let engine = engine::engine(app.cron.len())?;
+    let memory_bytes_max = engine::memory_bytes_max(app.max_instance_memory_bytes);
+    let engine = engine::engine(app.cron.len(), memory_bytes_max)?;
     let running = Running::default();
     let stores = run::stores(app, Mode::Run)?;
     let shared = Shared {
@@ -86,7 +87,7 @@ async fn serve(
     let programs = programs(&engine, app, &shared)?;
     let triggers = cron_triggers(app, &programs)?;
     let server = Arc::new(Server::new(app, programs, running.clone())?);
-    engine::start_ticker(&engine, running.clone())?;
+    engine::start_ticker(&engine, &running)?;
 
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
