@@ -10,7 +10,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use watchbell_app::LoadOptions;
 
-use crate::{check, compiled, demo, say, up, validate};
+use crate::{check, compiled, demo, say, terminal, up, validate};
 
 /// A command that could not do what it was asked.
 pub const EXIT_FAILED: u8 = 1;
@@ -127,10 +127,12 @@ pub fn main() -> ExitCode {
             compiled::compile(&source, &target).map(|()| ExitCode::SUCCESS)
         }
     };
-    result.unwrap_or_else(|error| {
+    let code = result.unwrap_or_else(|error| {
         say::error(&format!("{error:#}"));
         ExitCode::from(EXIT_FAILED)
-    })
+    });
+    terminal::flush();
+    code
 }
 
 /// `name=::1` as `name=[::1]`: the one way to write an address that URLs and

@@ -133,7 +133,7 @@ fn component(
             requests,
         )?),
         permissions,
-        logs: ComponentLogs::open(app.log_dir.as_deref(), &from.id, shared.follow)?,
+        logs: ComponentLogs::new(app.log_dir.as_deref(), &from.id, shared.follow),
         memory_bytes_max: engine::memory_bytes_max(app.max_instance_memory_bytes),
     })
 }

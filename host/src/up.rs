@@ -1,13 +1,13 @@
 //! `watchbell up`: the application, until a signal.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use wasmtime::Engine;
@@ -18,7 +18,7 @@ use crate::component::{self, Program, Shared};
 use crate::engine::{self, Running};
 use crate::http_server::Server;
 use crate::key_value::{Backend, Mode};
-use crate::{build_step, compiled, cron, resolv, run, say, validate};
+use crate::{build_step, compiled, cron, resolv, run, say, terminal, validate};
 
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3000);
 /// After a signal, what runs may go on for so long: most checks end within their 10 s.
@@ -29,7 +29,9 @@ const FINISH_POLL: Duration = Duration::from_millis(10);
 const BLOCKING_THREADS_MAX: usize = 16;
 
 pub fn main(args: &UpArgs) -> anyhow::Result<ExitCode> {
-    // Before anything else: with port 0, variables depend on which one it became.
+    terminal::detach()?;
+    raise_open_files();
+    // Before the application: with port 0, variables depend on which one it became.
     let listener = bind(args.listen);
     let address = listener
         .as_ref()
@@ -114,6 +116,16 @@ async fn serve(
     Ok(())
 }
 
+/// As many open files as the operator may have: every check that connects holds one, and
+/// the usual soft limit of 1,024 is there for programs that use select(2).
+fn raise_open_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        say::debug(&format!("raising the limit of open files: {error}"));
+    }
+}
+
 /// Every component that a trigger names.
 fn programs(
     engine: &Engine,
@@ -183,23 +195,23 @@ fn announce(app: &App, server: &Server, address: Option<SocketAddr>) {
             None => {}
         }
     }
-    let mut out = std::io::stdout().lock();
-    // Nobody reads it: no reason not to run.
-    let mut print = |text: String| drop(writeln!(out, "{text}"));
+    let mut lines = Vec::new();
     if let Some(address) = address {
-        print(format!("\nServing http://{address}"));
-        print("Available Routes:".to_owned());
+        lines.push(format!("\nServing http://{address}"));
+        lines.push("Available Routes:".to_owned());
         for route in &server.routes.listed {
-            print(format!("  {}: http://{address}{route}", route.component));
+            lines.push(format!("  {}: http://{address}{route}", route.component));
         }
     }
     if !app.cron.is_empty() {
-        print("Cron Triggers:".to_owned());
+        lines.push("Cron Triggers:".to_owned());
         for trigger in &app.cron {
-            print(format!("  {}: {}", trigger.component, trigger.expression));
+            lines.push(format!("  {}: {}", trigger.component, trigger.expression));
         }
     }
-    let _ = out.flush();
+    // For the last line's end.
+    lines.push(String::new());
+    terminal::stdout(lines.join("\n").as_bytes());
 }
 
 /// Waits for what runs, unless told a second time.
@@ -268,4 +280,19 @@ fn add_environment(app: &mut App, entries: &[String]) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn up_may_open_as_many_files_as_the_system_allows() {
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = limit.maximum.map(|most| most - 1).or(Some(4_096));
+        setrlimit(Resource::Nofile, limit).expect("lowers");
+        raise_open_files();
+        let limit = getrlimit(Resource::Nofile);
+        assert_eq!(limit.current, limit.maximum);
+    }
 }
