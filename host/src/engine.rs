@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use wasmtime::{
     Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store, StoreLimits,
     StoreLimitsBuilder, UpdateDeadline,
@@ -131,6 +132,8 @@ pub struct Running(Arc<Events>);
 #[derive(Default)]
 struct Events {
     count: AtomicUsize,
+    /// None is left.
+    ended: Notify,
     /// The ticker sleeps until an event wakes it. One flag, so that nothing but a first
     /// event after a rest pays for waking a thread.
     resting: AtomicBool,
@@ -159,6 +162,18 @@ impl Running {
         self.0.count.load(Ordering::SeqCst)
     }
 
+    /// Waits until nothing runs.
+    pub async fn none(&self) {
+        loop {
+            // Before the look: an end in between is not missed.
+            let ended = self.0.ended.notified();
+            if self.count() == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
+
     /// Sleeps until something runs. For the ticker's thread.
     fn rest(&self) {
         while self.count() == 0 {
@@ -173,7 +188,9 @@ impl Running {
 
 impl Drop for RunningGuard {
     fn drop(&mut self) {
-        self.0.count.fetch_sub(1, Ordering::SeqCst);
+        if self.0.count.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.ended.notify_waiters();
+        }
     }
 }
 
@@ -265,5 +282,19 @@ mod tests {
             ended.send(run.is_err())
         });
         assert_eq!(wait.recv_timeout(PATIENCE), Ok(true));
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_the_last_event_goes_on_when_it_ends() {
+        let running = Running::default();
+        running.none().await;
+        let (first, second) = (running.enter(), running.enter());
+        let none = tokio::spawn(async move { running.none().await });
+        tokio::task::yield_now().await;
+        drop(first);
+        tokio::task::yield_now().await;
+        assert!(!none.is_finished());
+        drop(second);
+        none.await.expect("ends");
     }
 }

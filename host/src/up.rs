@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use rustix::process::{Resource, getrlimit, setrlimit};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::{JoinError, JoinHandle};
 use wasmtime::Engine;
 use watchbell_app::App;
 
@@ -23,8 +24,6 @@ use crate::{build_step, compiled, cron, resolv, run, say, terminal, validate};
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3000);
 /// After a signal, what runs may go on for so long: most checks end within their 10 s.
 const FINISH_MAX: Duration = Duration::from_secs(30);
-/// How often we look whether everything has ended.
-const FINISH_POLL: Duration = Duration::from_millis(10);
 /// Threads that look up names; the system's resolver blocks the one it is called on.
 const BLOCKING_THREADS_MAX: usize = 16;
 
@@ -91,29 +90,72 @@ async fn serve(
     let server = Arc::new(Server::new(app, programs, running.clone())?);
     engine::start_ticker(&engine, &running)?;
 
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let (stop, stopped) = watch::channel(false);
+    let mut signals = Signals {
+        interrupt: signal(SignalKind::interrupt())?,
+        terminate: signal(SignalKind::terminate())?,
+    };
     announce(app, &server, listener.as_ref().map(|(_, address)| *address));
-    let mut tasks = Vec::new();
-    if let Some((listener, _)) = listener {
-        listener.set_nonblocking(true)?;
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        tasks.push(tokio::spawn(server.serve(listener, stopped.clone())));
-    }
-    tasks.push(tokio::spawn(cron::run(triggers, running.clone(), stopped)));
+    let (stop_cron, cron_stopped) = watch::channel(false);
+    let (stop_http, mut http_stopped) = watch::channel(false);
+    let mut cron = tokio::spawn(cron::run(triggers, running.clone(), cron_stopped));
+    let mut http = match listener {
+        Some((listener, _)) => {
+            listener.set_nonblocking(true)?;
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            tokio::spawn(server.serve(listener, http_stopped))
+        }
+        None => tokio::spawn(async move {
+            // Without a listener there is as little to do as with one that nobody uses.
+            let _ = http_stopped.wait_for(|stopped| *stopped).await;
+        }),
+    };
 
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+    let result = tokio::select! {
+        () = signals.next() => Ok(()),
+        error = died(&mut cron, &mut http) => Err(error),
+    };
+    if result.is_ok() {
+        stop_cron.send_replace(true);
+        // The doorbell stays open: a check that ends now may have to ring.
+        let finishing = async {
+            running.none().await;
+            stop_http.send_replace(true);
+            // It has ended, or it died: either way it serves nobody any more.
+            let _ = http.await;
+            // What a guest does after its response.
+            running.none().await;
+        };
+        finish(&running, finishing, &mut signals).await;
     }
-    stop.send_replace(true);
-    for task in tasks {
-        task.await?;
-    }
-    finish(&running, &mut interrupt, &mut terminate).await;
     close(&stores);
-    Ok(())
+    result
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Waits for one of the two to end, which neither does before it is told to: nothing would
+/// be watched any more, and nobody would know.
+async fn died(cron: &mut JoinHandle<()>, http: &mut JoinHandle<()>) -> anyhow::Error {
+    let (what, ended): (&str, Result<(), JoinError>) = tokio::select! {
+        ended = cron => ("cron triggers", ended),
+        ended = http => ("HTTP trigger", ended),
+    };
+    match ended {
+        Ok(()) => anyhow!("running the {what}: ended by itself"),
+        Err(error) => anyhow!("running the {what}: {error}"),
+    }
 }
 
 /// As many open files as the operator may have: every check that connects holds one, and
@@ -215,31 +257,22 @@ fn announce(app: &App, server: &Server, address: Option<SocketAddr>) {
 }
 
 /// Waits for what runs, unless told a second time.
-async fn finish(
-    running: &Running,
-    interrupt: &mut tokio::signal::unix::Signal,
-    terminate: &mut tokio::signal::unix::Signal,
-) {
+async fn finish(running: &Running, finishing: impl Future<Output = ()>, signals: &mut Signals) {
     if running.count() > 0 {
         say::info(&format!(
             "Finishing {} running event(s); a second signal cuts them",
             running.count()
         ));
     }
-    let until = Instant::now() + FINISH_MAX;
-    while running.count() > 0 && Instant::now() < until {
-        tokio::select! {
-            () = tokio::time::sleep(FINISH_POLL) => {}
-            _ = interrupt.recv() => return,
-            _ = terminate.recv() => return,
-        }
-    }
-    if running.count() > 0 {
-        say::warn(&format!(
-            "{} event(s) still ran after {} s and were cut",
-            running.count(),
-            FINISH_MAX.as_secs()
-        ));
+    tokio::select! {
+        ended = tokio::time::timeout(FINISH_MAX, finishing) => if ended.is_err() {
+            say::warn(&format!(
+                "{} event(s) and what requests were open after {} s are cut",
+                running.count(),
+                FINISH_MAX.as_secs()
+            ));
+        },
+        () = signals.next() => {}
     }
 }
 
@@ -285,6 +318,19 @@ fn add_environment(app: &mut App, entries: &[String]) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_trigger_that_dies_ends_the_runtime_with_its_reason() {
+        let mut cron = tokio::spawn(std::future::pending());
+        let mut http = tokio::spawn(async { panic!("a bug of ours") });
+        let error = died(&mut cron, &mut http).await.to_string();
+        assert!(error.starts_with("running the HTTP trigger: "), "{error}");
+        assert!(error.contains("a bug of ours"), "{error}");
+        let mut http = tokio::spawn(std::future::pending());
+        let mut cron = tokio::spawn(async {});
+        let error = died(&mut cron, &mut http).await.to_string();
+        assert_eq!(error, "running the cron triggers: ended by itself");
+    }
 
     #[test]
     fn up_may_open_as_many_files_as_the_system_allows() {
