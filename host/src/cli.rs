@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -76,7 +76,8 @@ pub struct UpArgs {
         long,
         value_name = "ADDRESS",
         default_value = "127.0.0.1:3000",
-        env = "SPIN_HTTP_LISTEN_ADDR"
+        env = "SPIN_HTTP_LISTEN_ADDR",
+        value_parser = listen_address
     )]
     pub listen: SocketAddr,
     /// Set an environment variable of every component; may be repeated
@@ -135,6 +136,20 @@ pub fn main() -> ExitCode {
     code
 }
 
+/// An address or a name with a port. Of a name's addresses 127.0.0.1 before the first, as on
+/// Spin: `localhost` is often `::1` too, and whoever asks for it may not be.
+fn listen_address(given: &str) -> Result<SocketAddr, String> {
+    let addresses: Vec<SocketAddr> = given
+        .to_socket_addrs()
+        .map_err(|error| format!("{error}, want an address or a name with a port"))?
+        .collect();
+    let loopback = addresses.iter().find(|a| a.ip() == Ipv4Addr::LOCALHOST);
+    loopback
+        .or(addresses.first())
+        .copied()
+        .ok_or_else(|| "the name has no address".to_owned())
+}
+
 /// `name=::1` as `name=[::1]`: the one way to write an address that URLs and
 /// permissions read too. Spin takes what it is given, and then denies it.
 fn bracketed(given: &str) -> String {
@@ -170,5 +185,19 @@ impl AppArgs {
                 .collect(),
             fill,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn up_listens_at_an_address_or_at_a_name() {
+        let listen = |text: &str| listen_address(text).map(|address| address.to_string());
+        assert_eq!(listen("localhost:3000").as_deref(), Ok("127.0.0.1:3000"));
+        assert_eq!(listen("[::1]:0").as_deref(), Ok("[::1]:0"));
+        assert!(listen("localhost").is_err());
+        assert!(listen("localhost:65536").is_err());
     }
 }
