@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -15,7 +15,10 @@ use crate::{check, compiled, demo, say, terminal, up, validate};
 /// A command that could not do what it was asked.
 pub const EXIT_FAILED: u8 = 1;
 
-const MANIFEST_NAME: &str = "spin.toml";
+pub const MANIFEST_NAME: &str = "spin.toml";
+/// What the environment may say in an option's place.
+pub const RUNTIME_CONFIG_VARIABLE: &str = "RUNTIME_CONFIG_FILE";
+pub const LISTEN_VARIABLE: &str = "SPIN_HTTP_LISTEN_ADDR";
 
 /// Watches a self-hosted network control plane from outside.
 #[derive(Parser)]
@@ -59,7 +62,7 @@ pub struct AppArgs {
     #[arg(long = "variable", value_name = "NAME=VALUE")]
     variables: Vec<String>,
     /// Runtime config: key-value stores, variable providers, outbound HTTP, client TLS
-    #[arg(long, value_name = "FILE", env = "RUNTIME_CONFIG_FILE")]
+    #[arg(long, value_name = "FILE", env = RUNTIME_CONFIG_VARIABLE)]
     runtime_config_file: Option<PathBuf>,
     /// Where logs and key-value data go; default .spin beside the manifest, empty for none
     // A PathBuf's parser would refuse the empty one.
@@ -76,7 +79,7 @@ pub struct UpArgs {
         long,
         value_name = "ADDRESS",
         default_value = "127.0.0.1:3000",
-        env = "SPIN_HTTP_LISTEN_ADDR",
+        env = LISTEN_VARIABLE,
         value_parser = listen_address
     )]
     pub listen: SocketAddr,
@@ -89,6 +92,9 @@ pub struct UpArgs {
     /// Keep the components' output off the terminal
     #[arg(short = 'q', long)]
     pub quiet: bool,
+    /// End as at SIGTERM when standard input does: however who holds it ends
+    #[arg(long, hide = true)]
+    pub until_stdin_ends: bool,
 }
 
 #[derive(Args)]
@@ -102,10 +108,18 @@ pub struct CheckArgs {
     pub json: bool,
 }
 
+/// Nothing but the application: state, variables and addresses are the demo's own.
 #[derive(Args)]
 pub struct DemoArgs {
-    #[command(flatten)]
-    pub app: AppArgs,
+    /// The manifest, or the directory that holds spin.toml
+    #[arg(
+        short = 'f',
+        long = "from",
+        visible_alias = "from-file",
+        value_name = "PATH",
+        default_value = "."
+    )]
+    from: PathBuf,
 }
 
 #[derive(Args)]
@@ -123,7 +137,7 @@ pub fn main() -> ExitCode {
         // Its exit codes are a plugin's, also for what went wrong before the check.
         Command::Check(args) => return check::main(&args),
         Command::Validate(args) => validate::main(&args),
-        Command::Demo(args) => args.app.load_options(up::fill(None)).and_then(demo::main),
+        Command::Demo(args) => manifest_at(&args.from).and_then(|path| demo::main(&path)),
         Command::Compile { source, target } => {
             compiled::compile(&source, &target).map(|()| ExitCode::SUCCESS)
         }
@@ -134,6 +148,20 @@ pub fn main() -> ExitCode {
     });
     terminal::flush();
     code
+}
+
+fn current_dir() -> anyhow::Result<PathBuf> {
+    std::env::current_dir().context("finding the current directory")
+}
+
+/// The manifest itself, or the one in a directory.
+fn manifest_at(from: &Path) -> anyhow::Result<PathBuf> {
+    let from = current_dir()?.join(from);
+    Ok(if from.is_dir() {
+        from.join(MANIFEST_NAME)
+    } else {
+        from
+    })
 }
 
 /// An address or a name with a port. Of a name's addresses 127.0.0.1 before the first, as on
@@ -163,14 +191,8 @@ fn bracketed(given: &str) -> String {
 
 impl AppArgs {
     pub fn load_options(&self, fill: BTreeMap<String, String>) -> anyhow::Result<LoadOptions> {
-        let cwd = std::env::current_dir().context("finding the current directory")?;
-        let from = cwd.join(&self.from);
         Ok(LoadOptions {
-            manifest: if from.is_dir() {
-                from.join(MANIFEST_NAME)
-            } else {
-                from
-            },
+            manifest: manifest_at(&self.from)?,
             runtime_config_file: self.runtime_config_file.clone(),
             variables: self
                 .variables
@@ -178,7 +200,7 @@ impl AppArgs {
                 .map(|given| bracketed(given))
                 .collect(),
             state_dir: self.state_dir.clone().map(PathBuf::from),
-            cwd,
+            cwd: current_dir()?,
             // A name or value that is not text can be no variable of ours.
             env: std::env::vars_os()
                 .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))

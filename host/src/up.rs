@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::process::{Resource, getpid, getrlimit, kill_process, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
@@ -49,6 +49,9 @@ pub fn main(args: &UpArgs) -> anyhow::Result<ExitCode> {
     };
     build_step::run(&app, args.build)?;
     build_step::warn_of_stale(&app);
+    if args.until_stdin_ends {
+        end_with_stdin()?;
+    }
 
     // One thread: an event is a few hundred microseconds of work, and handing it between
     // threads would cost a good part of that again.
@@ -156,6 +159,18 @@ async fn died(cron: &mut JoinHandle<()>, http: &mut JoinHandle<()>) -> anyhow::E
         Ok(()) => anyhow!("running the {what}: ended by itself"),
         Err(error) => anyhow!("running the {what}: {error}"),
     }
+}
+
+/// A signal to ourselves when standard input ends.
+fn end_with_stdin() -> std::io::Result<()> {
+    std::thread::Builder::new()
+        .name("stdin".to_owned())
+        .spawn(|| {
+            // Whether it ended or broke, nobody holds it any more.
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            kill_process(getpid(), rustix::process::Signal::TERM)
+        })
+        .map(drop)
 }
 
 /// As many open files as the operator may have: every check that connects holds one, and
