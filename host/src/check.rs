@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use http::header::{AUTHORIZATION, HOST};
 use http_body_util::{BodyExt, Empty, Limited};
 use serde_json::Value;
 use watchbell_app::{App, Variables, route_pattern};
+use watchbell_core::settings::parse_duration;
 
 use crate::cli::CheckArgs;
 use crate::component::{self, Shared};
@@ -57,6 +58,7 @@ fn outcome(args: &CheckArgs) -> anyhow::Result<Outcome> {
         run::load(&options).map_err(|_| anyhow!("reading the application's configuration"))?;
     let token = trial(&mut app, &args.id)?;
     build_step::run(&app, false)?;
+    build_step::warn_of_stale(&app);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -99,26 +101,26 @@ fn trial(app: &mut App, id: &str) -> anyhow::Result<String> {
 }
 
 async fn probe(app: &App, id: &str, token: &str) -> anyhow::Result<Outcome> {
-    let engine = engine::engine(0)?;
+    let engine = engine::engine(0, engine::memory_bytes_max(app.max_instance_memory_bytes))?;
     let shared = Shared {
         blocked: Arc::new(app.blocked_networks.clone()),
         stores: run::stores(app, Mode::Read)?,
         http_origin: None,
         follow: true,
     };
-    let cache = compiled::Cache::open(app.state_dir.as_deref())?;
+    let cache = compiled::Cache::open(app.state_dir.as_deref());
     let programs = component::programs(&engine, app, [id], &shared, |source| {
         cache.load(&engine, source)
     })?;
     let program = programs.get(id).context("starting the check")?.clone();
     let running = Running::default();
-    engine::start_ticker(&engine, running.clone())?;
+    engine::start_ticker(&engine, &running)?;
 
     let timeout = app
         .components
         .get(id)
         .and_then(|c| c.variables.get("timeout"))
-        .and_then(seconds);
+        .and_then(parse_duration);
     let route = app
         .http
         .iter()
@@ -144,19 +146,4 @@ async fn probe(app: &App, id: &str, token: &str) -> anyhow::Result<Outcome> {
     })?;
     Outcome::read(value, started.elapsed(), timeout)
         .with_context(|| format!("reading the check's answer: status {status}"))
-}
-
-/// `10s`, `500ms` or `2m`, as checks' settings have them. Only for the perfdata's upper end.
-fn seconds(text: &str) -> Option<Duration> {
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().ok()?;
-    match unit {
-        "ms" => Some(Duration::from_millis(number)),
-        "s" => Some(Duration::from_secs(number)),
-        "m" => Some(Duration::from_secs(number.checked_mul(60)?)),
-        _ => None,
-    }
 }

@@ -2,21 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use watchbell_app::LoadOptions;
 
-use crate::{check, compiled, demo, say, up, validate};
+use crate::{check, compiled, demo, say, terminal, up, validate};
 
 /// A command that could not do what it was asked.
 pub const EXIT_FAILED: u8 = 1;
 
 const CHECK_COMMAND: &str = "check";
-const MANIFEST_NAME: &str = "spin.toml";
+pub const MANIFEST_NAME: &str = "spin.toml";
+/// What the environment may say in an option's place.
+pub const RUNTIME_CONFIG_VARIABLE: &str = "RUNTIME_CONFIG_FILE";
+pub const LISTEN_VARIABLE: &str = "SPIN_HTTP_LISTEN_ADDR";
 
 /// Watches a self-hosted network control plane from outside.
 #[derive(Parser)]
@@ -62,7 +65,7 @@ pub struct AppArgs {
     variables: Vec<String>,
     /// Runtime config: key-value stores, variable providers, outbound HTTP, client TLS
     // As for --state-dir; in the environment, empty is how a deployment says none.
-    #[arg(long, value_name = "FILE", env = "RUNTIME_CONFIG_FILE")]
+    #[arg(long, value_name = "FILE", env = RUNTIME_CONFIG_VARIABLE)]
     runtime_config_file: Option<OsString>,
     /// Where logs and key-value data go; default .spin beside the manifest, empty for none
     // A PathBuf's parser would refuse the empty one.
@@ -80,7 +83,7 @@ pub struct UpArgs {
         value_name = "ADDRESS",
         default_value_t = up::DEFAULT_LISTEN,
         value_parser = listen_address,
-        env = "SPIN_HTTP_LISTEN_ADDR"
+        env = LISTEN_VARIABLE
     )]
     pub listen: SocketAddr,
     /// Set an environment variable of every component; may be repeated
@@ -92,6 +95,9 @@ pub struct UpArgs {
     /// Keep the components' output off the terminal
     #[arg(short = 'q', long)]
     pub quiet: bool,
+    /// End as at SIGTERM when standard input does: however who holds it ends
+    #[arg(long, hide = true)]
+    pub until_stdin_ends: bool,
 }
 
 #[derive(Args)]
@@ -105,10 +111,18 @@ pub struct CheckArgs {
     pub json: bool,
 }
 
+/// Nothing but the application: state, variables and addresses are the demo's own.
 #[derive(Args)]
 pub struct DemoArgs {
-    #[command(flatten)]
-    pub app: AppArgs,
+    /// The manifest, or the directory that holds spin.toml
+    #[arg(
+        short = 'f',
+        long = "from",
+        visible_alias = "from-file",
+        value_name = "PATH",
+        default_value = "."
+    )]
+    from: PathBuf,
 }
 
 #[derive(Args)]
@@ -120,12 +134,22 @@ pub struct ValidateArgs {
     pub json: bool,
 }
 
-/// Empty in the environment counts as not given.
-fn listen_address(text: &str) -> Result<SocketAddr, std::net::AddrParseError> {
-    if text.is_empty() {
+/// An address or a name with a port; empty, as a variable of the environment may be, counts
+/// as not given. Of a name's addresses 127.0.0.1 before the first, as on Spin: `localhost` is
+/// often `::1` too, and whoever asks for it may not be.
+fn listen_address(given: &str) -> Result<SocketAddr, String> {
+    if given.is_empty() {
         return Ok(up::DEFAULT_LISTEN);
     }
-    text.parse()
+    let addresses: Vec<SocketAddr> = given
+        .to_socket_addrs()
+        .map_err(|error| format!("{error}, want an address or a name with a port"))?
+        .collect();
+    let loopback = addresses.iter().find(|a| a.ip() == Ipv4Addr::LOCALHOST);
+    loopback
+        .or(addresses.first())
+        .copied()
+        .ok_or_else(|| "the name has no address".to_owned())
 }
 
 pub fn main() -> ExitCode {
@@ -145,14 +169,30 @@ pub fn main() -> ExitCode {
         // Its exit codes are a plugin's, also for what went wrong before the check.
         Command::Check(args) => return check::main(&args),
         Command::Validate(args) => validate::main(&args),
-        Command::Demo(args) => args.app.load_options(up::fill(None)).and_then(demo::main),
+        Command::Demo(args) => manifest_at(&args.from).and_then(|path| demo::main(&path)),
         Command::Compile { source, target } => {
             compiled::compile(&source, &target).map(|()| ExitCode::SUCCESS)
         }
     };
-    result.unwrap_or_else(|error| {
+    let code = result.unwrap_or_else(|error| {
         say::error(&format!("{error:#}"));
         ExitCode::from(EXIT_FAILED)
+    });
+    terminal::flush();
+    code
+}
+
+fn current_dir() -> anyhow::Result<PathBuf> {
+    std::env::current_dir().context("finding the current directory")
+}
+
+/// The manifest itself, or the one in a directory.
+fn manifest_at(from: &Path) -> anyhow::Result<PathBuf> {
+    let from = current_dir()?.join(from);
+    Ok(if from.is_dir() {
+        from.join(MANIFEST_NAME)
+    } else {
+        from
     })
 }
 
@@ -183,14 +223,8 @@ fn said(error: &clap::Error) -> String {
 
 impl AppArgs {
     pub fn load_options(&self, fill: BTreeMap<String, String>) -> anyhow::Result<LoadOptions> {
-        let cwd = std::env::current_dir().context("finding the current directory")?;
-        let from = cwd.join(&self.from);
         Ok(LoadOptions {
-            manifest: if from.is_dir() {
-                from.join(MANIFEST_NAME)
-            } else {
-                from
-            },
+            manifest: manifest_at(&self.from)?,
             runtime_config_file: self
                 .runtime_config_file
                 .clone()
@@ -198,7 +232,7 @@ impl AppArgs {
                 .map(PathBuf::from),
             variables: self.variables.clone(),
             state_dir: self.state_dir.clone().map(PathBuf::from),
-            cwd,
+            cwd: current_dir()?,
             // A name or value that is not text can be no variable of ours.
             env: std::env::vars_os()
                 .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
@@ -230,12 +264,12 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_address_counts_as_not_given() {
-        assert_eq!(listen_address(""), Ok(up::DEFAULT_LISTEN));
-        assert_eq!(
-            listen_address("[::1]:0"),
-            Ok(SocketAddr::new(std::net::Ipv6Addr::LOCALHOST.into(), 0))
-        );
-        assert!(listen_address("3000").is_err());
+    fn up_listens_at_an_address_or_at_a_name() {
+        let listen = |text: &str| listen_address(text).map(|address| address.to_string());
+        assert_eq!(listen("localhost:3000").as_deref(), Ok("127.0.0.1:3000"));
+        assert_eq!(listen("[::1]:0").as_deref(), Ok("[::1]:0"));
+        assert_eq!(listen("").as_deref(), Ok("127.0.0.1:3000"), "as not given");
+        assert!(listen("localhost").is_err());
+        assert!(listen("localhost:65536").is_err());
     }
 }

@@ -10,7 +10,7 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use watchbell_app::{App, BlockedNetworks, Variables};
 
 use crate::bindings::cron::SpinCronPre;
-use crate::engine::MEMORY_BYTES_MAX;
+use crate::engine;
 use crate::event::{self, Event};
 use crate::key_value::Stores;
 use crate::logs::ComponentLogs;
@@ -133,10 +133,7 @@ fn component(
             requests,
         )?),
         permissions,
-        logs: ComponentLogs::open(app.log_dir.as_deref(), &from.id, shared.follow)?,
-        memory_bytes_max: app
-            .max_instance_memory_bytes
-            .and_then(|bytes| usize::try_from(bytes).ok())
-            .unwrap_or(MEMORY_BYTES_MAX),
+        logs: ComponentLogs::new(app.log_dir.as_deref(), &from.id, shared.follow),
+        memory_bytes_max: engine::memory_bytes_max(app.max_instance_memory_bytes),
     })
 }

@@ -22,7 +22,7 @@ pub struct Trigger {
     pub program: Arc<Program>,
 }
 
-/// Fires the triggers until `stop` says so. What runs then goes on; `running` counts it.
+/// Fires the triggers until `stop`. What runs then goes on; `running` counts it.
 pub async fn run(triggers: Vec<Trigger>, running: Running, mut stop: watch::Receiver<bool>) {
     let schedules = triggers.iter().map(|t| t.schedule.clone()).collect();
     let mut agenda = Agenda::new(schedules, now().as_secs());

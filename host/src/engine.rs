@@ -1,16 +1,21 @@
 //! The one wasmtime engine of the process, and the clock that interrupts guests.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store,
     StoreLimits, StoreLimitsBuilder, UpdateDeadline,
 };
 
-/// A guest's linear memory. Our checks use 1–3 MiB; Akamai Functions allows 128.
+/// A guest's linear memory, unless the runtime config says otherwise. Our checks use
+/// 1–3 MiB; Akamai Functions allows 128.
 pub const MEMORY_BYTES_MAX: usize = 64 << 20;
+/// More than this 32-bit guests cannot address.
+const MEMORY_BYTES_ADDRESSABLE: usize = 4 << 30;
 /// Table elements of one guest: function pointers, of which a large Rust guest has a few thousand.
 const TABLE_ELEMENTS_MAX: usize = 20_000;
 /// Core modules inside one component: the guest, its adapter and their shims are 3–5.
@@ -27,10 +32,8 @@ pub const HTTP_EVENTS_MAX: usize = 32;
 pub const EVENT_DURATION_MAX: Duration = Duration::from_secs(60);
 /// How long a guest that is known to compute keeps the thread from the other events.
 const COMPUTING_TICK: Duration = Duration::from_millis(5);
-/// How soon a guest that computes is noticed while events run; most of them only wait.
+/// How soon a guest that computes is noticed; most of them only wait.
 const RUNNING_TICK: Duration = Duration::from_millis(100);
-/// The same while nothing runs. Each tick wakes a thread, and an idle process should sleep.
-const IDLE_TICK: Duration = Duration::from_secs(2);
 
 /// A guest was interrupted since the last tick: it computes, and others may be waiting.
 static COMPUTING: AtomicBool = AtomicBool::new(false);
@@ -51,8 +54,10 @@ impl std::fmt::Display for TimeUp {
 
 impl std::error::Error for TimeUp {}
 
-/// An engine whose pool has a slot for every cron trigger and for [`HTTP_EVENTS_MAX`] requests.
-pub fn engine(cron_triggers: usize) -> anyhow::Result<Engine> {
+/// An engine whose pool has a slot for every cron trigger and for [`HTTP_EVENTS_MAX`]
+/// requests, each with room for a guest's memory as [`memory_bytes_max`] has it. Less than
+/// the default is for [`limits`] alone: a guest that does not fit then says so itself.
+pub fn engine(cron_triggers: usize, memory_bytes_max: usize) -> anyhow::Result<Engine> {
     let events = u32::try_from(cron_triggers.saturating_add(HTTP_EVENTS_MAX))?;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(events)
@@ -64,7 +69,7 @@ pub fn engine(cron_triggers: usize) -> anyhow::Result<Engine> {
         .max_tables_per_component(4)
         .table_elements(TABLE_ELEMENTS_MAX)
         .total_stacks(events)
-        .max_memory_size(MEMORY_BYTES_MAX)
+        .max_memory_size(memory_bytes_max.max(MEMORY_BYTES_MAX))
         .linear_memory_keep_resident(SLOT_KEEP_RESIDENT_BYTES)
         // Where Linux can say which pages a guest wrote (6.7 and later), only those are restored.
         .pagemap_scan(Enabled::Auto)
@@ -90,10 +95,20 @@ fn base_config() -> Config {
     config
 }
 
+/// A guest's linear memory, by the runtime config's `max_instance_memory`.
+pub fn memory_bytes_max(configured: Option<u64>) -> usize {
+    match configured {
+        None => MEMORY_BYTES_MAX,
+        Some(bytes) => usize::try_from(bytes)
+            .unwrap_or(usize::MAX)
+            .min(MEMORY_BYTES_ADDRESSABLE),
+    }
+}
+
 /// What one guest may allocate.
 pub fn limits(memory_bytes_max: usize) -> StoreLimits {
     StoreLimitsBuilder::new()
-        .memory_size(memory_bytes_max.min(MEMORY_BYTES_MAX))
+        .memory_size(memory_bytes_max)
         .table_elements(TABLE_ELEMENTS_MAX)
         .build()
 }
@@ -112,51 +127,176 @@ pub fn bound<T: Send>(store: &mut Store<T>, until: Instant) {
     });
 }
 
-/// Events that run now. The ticker looks at it, and shutting down waits for it.
+/// Events that run now. The ticker ticks while there are any, and shutting down waits for them.
 #[derive(Clone, Default)]
-pub struct Running(Arc<AtomicUsize>);
+pub struct Running(Arc<Events>);
+
+#[derive(Default)]
+struct Events {
+    count: AtomicUsize,
+    /// None is left.
+    ended: Notify,
+    /// The ticker sleeps until an event wakes it. One flag, so that nothing but a first
+    /// event after a rest pays for waking a thread.
+    resting: AtomicBool,
+    ticker: OnceLock<Thread>,
+}
 
 /// One running event, until dropped.
-pub struct RunningGuard(Arc<AtomicUsize>);
+pub struct RunningGuard(Arc<Events>);
 
 impl Running {
     pub fn enter(&self) -> RunningGuard {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        RunningGuard(self.0.clone())
+        let events = &self.0;
+        // SeqCst, here and in `rest`: each side writes one and then reads the other, and
+        // one of them must see what the other wrote.
+        events.count.fetch_add(1, Ordering::SeqCst);
+        if events.resting.load(Ordering::SeqCst) {
+            events.resting.store(false, Ordering::SeqCst);
+            if let Some(ticker) = events.ticker.get() {
+                ticker.unpark();
+            }
+        }
+        RunningGuard(events.clone())
     }
 
     pub fn count(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.0.count.load(Ordering::SeqCst)
+    }
+
+    /// Waits until nothing runs.
+    pub async fn none(&self) {
+        loop {
+            // Before the look: an end in between is not missed.
+            let ended = self.0.ended.notified();
+            if self.count() == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// Sleeps until something runs. For the ticker's thread.
+    fn rest(&self) {
+        while self.count() == 0 {
+            self.0.resting.store(true, Ordering::SeqCst);
+            if self.count() == 0 {
+                std::thread::park();
+            }
+        }
+        self.0.resting.store(false, Ordering::SeqCst);
     }
 }
 
 impl Drop for RunningGuard {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        if self.0.count.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.ended.notify_waiters();
+        }
     }
 }
 
 /// Advances the engine's epoch while something runs, from a thread of its own:
 /// a guest that computes may hold every thread that serves events.
-pub fn start_ticker(engine: &Engine, running: Running) -> anyhow::Result<()> {
+pub fn start_ticker(engine: &Engine, running: &Running) -> anyhow::Result<()> {
     let engine = engine.weak();
-    std::thread::Builder::new()
+    let events = running.clone();
+    let thread = std::thread::Builder::new()
         .name("epoch".to_owned())
         .spawn(move || {
             loop {
-                let runs = running.count() > 0;
+                events.rest();
                 std::thread::sleep(match COMPUTING.swap(false, Ordering::Relaxed) {
                     true => COMPUTING_TICK,
-                    false if runs => RUNNING_TICK,
-                    false => IDLE_TICK,
+                    false => RUNNING_TICK,
                 });
                 let Some(engine) = engine.upgrade() else {
                     return;
                 };
-                if runs {
-                    engine.increment_epoch();
-                }
+                engine.increment_epoch();
             }
         })?;
+    running.0.ticker.get_or_init(|| thread.thread().clone());
+    // It may have begun to rest before an event could know whom to wake.
+    thread.thread().unpark();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use wasmtime::{Instance, Module};
+
+    use super::*;
+
+    /// `(module (memory 1600))`: 100 MiB.
+    const LARGE: &[u8] = b"\0asm\x01\0\0\0\x05\x04\x01\0\xc0\x0c";
+    /// `(module (func (loop br 0)) (start 0))`: never ends by itself.
+    const ENDLESS: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x08\x01\0\x0a\x09\x01\x07\0\x03\x40\x0c\0\x0b\x0b";
+    /// Far beyond a tick; only a test that fails takes so long.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn memory_of(configured: Option<u64>) -> bool {
+        let bytes = memory_bytes_max(configured);
+        let engine = engine(0, bytes).expect("an engine");
+        let Ok(module) = Module::new(&engine, LARGE) else {
+            return false;
+        };
+        let mut store = Store::new(&engine, limits(bytes));
+        store.limiter(|limits| limits);
+        store.set_epoch_deadline(1);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
+        runtime
+            .block_on(Instance::new_async(&mut store, &module, &[]))
+            .is_ok()
+    }
+
+    #[test]
+    fn a_guest_gets_the_memory_that_the_runtime_config_grants() {
+        assert!(!memory_of(None));
+        assert!(!memory_of(Some(99 << 20)));
+        assert!(memory_of(Some(100 << 20)));
+        assert!(memory_of(Some(u64::MAX)));
+    }
+
+    #[test]
+    fn a_guest_that_computes_is_noticed_also_after_a_rest() {
+        let engine = engine(0, MEMORY_BYTES_MAX).expect("an engine");
+        let running = Running::default();
+        start_ticker(&engine, &running).expect("starts");
+        while !running.0.resting.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        let (ended, wait) = mpsc::channel();
+        std::thread::spawn(move || {
+            let _running = running.enter();
+            let module = Module::new(&engine, ENDLESS).expect("a module");
+            let mut store = Store::new(&engine, ());
+            // With no callback, a tick is a trap.
+            store.set_epoch_deadline(1);
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .expect("a runtime");
+            let run = runtime.block_on(Instance::new_async(&mut store, &module, &[]));
+            ended.send(run.is_err())
+        });
+        assert_eq!(wait.recv_timeout(PATIENCE), Ok(true));
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_the_last_event_goes_on_when_it_ends() {
+        let running = Running::default();
+        running.none().await;
+        let (first, second) = (running.enter(), running.enter());
+        let none = tokio::spawn(async move { running.none().await });
+        tokio::task::yield_now().await;
+        drop(first);
+        tokio::task::yield_now().await;
+        assert!(!none.is_finished());
+        drop(second);
+        none.await.expect("ends");
+    }
 }

@@ -30,7 +30,7 @@ use crate::say;
 
 /// Open connections; more wait in the listener's queue. Ours come from our own checks, a
 /// browser, a scraper.
-const CONNECTIONS_MAX: usize = 256;
+const CONNECTIONS_MAX: u32 = 256;
 /// From accepting a connection, or the last response on it, to the end of the next request's headers.
 const HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
 /// A request's line and headers.
@@ -78,13 +78,13 @@ impl Server {
         })
     }
 
-    /// Serves until `stop`, then lets the open requests end.
+    /// Serves until `stop`; then takes no more, and returns when the open requests have ended.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
-        let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
         loop {
             let accepted = tokio::select! {
                 accepted = accept(&listener, &connections) => accepted,
-                _ = stop.wait_for(|stopped| *stopped) => return,
+                _ = stop.wait_for(|stopped| *stopped) => break,
             };
             let (stream, client, permit) = match accepted {
                 Ok(accepted) => accepted,
@@ -101,6 +101,9 @@ impl Server {
                 drop(permit);
             });
         }
+        drop(listener);
+        // All of them back: no connection is left. Closed they never are.
+        let _ = connections.acquire_many(CONNECTIONS_MAX).await;
     }
 
     async fn connection(
@@ -109,7 +112,6 @@ impl Server {
         client: SocketAddr,
         mut stop: watch::Receiver<bool>,
     ) {
-        let running = self.running.clone();
         let service = service_fn(move |request| {
             let server = self.clone();
             async move { Ok::<_, Infallible>(server.handle(request, client).await) }
@@ -129,8 +131,7 @@ impl Server {
         let ended = match ended {
             Some(ended) => ended,
             None => {
-                // Counted only now: an idle connection ends at once, a busy one is waited for.
-                let _running = running.enter();
+                // An idle connection ends at once, a busy one with its response.
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }

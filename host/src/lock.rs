@@ -1,26 +1,27 @@
-//! One `watchbell up` a state directory: two would count every failure twice, and each
-//! key has one writer.
+//! One `watchbell up` a SQLite file: two would count every failure twice, and each key has
+//! one writer. A Redis has no such guard.
 
-use std::fs::File;
-use std::io::{Read, Write};
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-const FILE: &str = "watchbell.lock";
+const EXTENSION: &str = ".lock";
 /// What is read of the file: a process id.
 const PID_BYTES_MAX: u64 = 20;
 
 /// Held until dropped; the system lets go of it when the process dies, however it dies.
 pub struct Lock(#[expect(dead_code, reason = "open is all that it has to be")] File);
 
-/// Takes the directory, which is made when it is not there.
-pub fn take(state_dir: &Path) -> anyhow::Result<Lock> {
-    let path = state_dir.join(FILE);
-    std::fs::create_dir_all(state_dir)
-        .with_context(|| format!("creating {:?}", state_dir.display()))?;
+/// Takes a database that [`real_path`] gave, by a file beside it: SQLite's own locks are on
+/// the database itself.
+pub fn take(database: &Path) -> anyhow::Result<Lock> {
+    let mut path = database.to_owned().into_os_string();
+    path.push(EXTENSION);
+    let path = PathBuf::from(path);
     let mut file = File::options()
         .read(true)
         .write(true)
@@ -34,8 +35,8 @@ pub fn take(state_dir: &Path) -> anyhow::Result<Lock> {
             let mut pid = String::new();
             let _ = file.take(PID_BYTES_MAX).read_to_string(&mut pid);
             bail!(
-                "using state directory {:?}: another watchbell runs on it (process {}), want one of its own: --state-dir",
-                state_dir.display(),
+                "using key-value store {:?}: another watchbell runs on it (process {}), want a file of its own: --state-dir, or a path in the runtime config",
+                database.display(),
                 pid.trim()
             );
         }
@@ -48,19 +49,42 @@ pub fn take(state_dir: &Path) -> anyhow::Result<Lock> {
     Ok(Lock(file))
 }
 
+/// The one path of a database that may be named by several: through links, or not there
+/// yet. Makes its directory.
+pub fn real_path(database: &Path) -> anyhow::Result<PathBuf> {
+    let real = || match database.canonicalize() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let (Some(dir), Some(name)) = (database.parent(), database.file_name()) else {
+                return Err(error);
+            };
+            fs::create_dir_all(dir)?;
+            Ok(dir.canonicalize()?.join(name))
+        }
+        other => other,
+    };
+    real().with_context(|| format!("opening key-value store {:?}", database.display()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_state_directory_has_one_runtime() {
+    fn a_database_has_one_runtime_by_whatever_path() {
         let dir = tempfile::tempdir().expect("a folder");
-        let below = dir.path().join("state");
-        let first = take(&below).expect("the first");
-        let second = take(&below).err().map(|e| e.to_string());
-        let want = format!("(process {})", std::process::id());
-        assert!(second.is_some_and(|e| e.contains(&want)));
+        let database = dir.path().join("state/kv.db");
+        let take = |path: &Path| take(&real_path(path).expect("a path"));
+        let first = take(&database).expect("the first");
+        fs::write(&database, "").expect("writes");
+        let link = dir.path().join("link.db");
+        std::os::unix::fs::symlink(&database, &link).expect("links");
+        for path in [&database, &link] {
+            let second = take(path).err().map(|e| e.to_string());
+            let want = format!("(process {})", std::process::id());
+            assert!(second.is_some_and(|e| e.contains(&want)));
+        }
+        take(&dir.path().join("state/other.db")).expect("another database");
         drop(first);
-        take(&below).expect("free again");
+        take(&link).expect("free again");
     }
 }

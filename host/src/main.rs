@@ -24,6 +24,7 @@ mod routes;
 mod run;
 mod say;
 mod sockets;
+mod terminal;
 mod up;
 mod validate;
 mod variables;

@@ -1,12 +1,13 @@
 //! What `up` and `check` share: from a loaded application to programs that run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
 use watchbell_app::{App, LoadOptions, Store};
 
 use crate::cli::EXIT_FAILED;
 use crate::key_value::{Backend, Mode, Overlay, Redis, Sqlite};
+use crate::lock::{self, Lock};
 use crate::{say, validate};
 
 /// The application, or what is wrong with it, told to the operator. What does not keep it
@@ -41,14 +42,7 @@ pub fn load(options: &LoadOptions) -> Result<App, ExitCode> {
 pub fn stores(app: &App, mode: Mode) -> anyhow::Result<BTreeMap<String, Backend>> {
     let mut opened: Vec<(&Store, Backend)> = Vec::new();
     let mut stores = BTreeMap::new();
-    for (label, store) in &app.key_value_stores {
-        let used = app
-            .components
-            .values()
-            .any(|c| c.key_value_stores.contains(label));
-        if !used {
-            continue;
-        }
+    for (label, store) in used(app) {
         let known = opened
             .iter()
             .find(|(s, _)| *s == store)
@@ -64,6 +58,24 @@ pub fn stores(app: &App, mode: Mode) -> anyhow::Result<BTreeMap<String, Backend>
         stores.insert(label.clone(), backend);
     }
     Ok(stores)
+}
+
+/// Keeps a second runtime off the files that [`stores`] opens for running.
+pub fn lock(app: &App) -> anyhow::Result<Vec<Lock>> {
+    let files = used(app).filter_map(|(_, store)| match store {
+        Store::Sqlite { path } => path.as_deref().map(lock::real_path),
+        Store::Redis { .. } => None,
+    });
+    let files: BTreeSet<_> = files.collect::<Result<_, _>>()?;
+    files.iter().map(|file| lock::take(file)).collect()
+}
+
+/// The stores that some component lists.
+fn used(app: &App) -> impl Iterator<Item = (&String, &Store)> {
+    app.key_value_stores.iter().filter(|(label, _)| {
+        let mut components = app.components.values();
+        components.any(|c| c.key_value_stores.contains(label))
+    })
 }
 
 fn open(store: &Store, mode: Mode) -> anyhow::Result<Backend> {

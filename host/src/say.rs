@@ -1,7 +1,9 @@
 //! What the runtime itself tells the operator: one line an event, on standard error.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::sync::OnceLock;
+
+use crate::terminal;
 
 /// Debug lines are for whoever looks for a fault: `WATCHBELL_LOG=debug`.
 pub const LOG_VARIABLE: &str = "WATCHBELL_LOG";
@@ -14,8 +16,7 @@ pub fn debug(text: &str) {
 }
 
 pub fn info(text: &str) {
-    // Standard error gone is no reason to stop watching.
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    terminal::stderr(format!("{text}\n").as_bytes());
 }
 
 pub fn warn(text: &str) {
@@ -27,12 +28,12 @@ pub fn error(text: &str) {
 }
 
 fn line(level: &str, colour: &str, text: &str) {
-    let mut stderr = std::io::stderr().lock();
-    let _ = if use_colour() {
-        writeln!(stderr, "\x1b[{colour}m{level}:\x1b[0m {text}")
+    let line = if use_colour() {
+        format!("\x1b[{colour}m{level}:\x1b[0m {text}\n")
     } else {
-        writeln!(stderr, "{level}: {text}")
+        format!("{level}: {text}\n")
     };
+    terminal::stderr(line.as_bytes());
 }
 
 /// Colour only for people, and not for those who said no (no-color.org).

@@ -1,15 +1,16 @@
 //! `watchbell up`: the application, until a signal.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use tokio::signal::unix::{SignalKind, signal};
+use rustix::process::{Resource, getpid, getrlimit, kill_process, setrlimit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::{JoinError, JoinHandle};
 use wasmtime::Engine;
 use watchbell_app::App;
 
@@ -18,18 +19,18 @@ use crate::component::{self, Program, Shared};
 use crate::engine::{self, Running};
 use crate::http_server::Server;
 use crate::key_value::{Backend, Mode};
-use crate::{build_step, compiled, cron, lock, resolv, run, say, validate};
+use crate::{build_step, compiled, cron, resolv, run, say, terminal, validate};
 
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3000);
 /// After a signal, what runs may go on for so long: most checks end within their 10 s.
 const FINISH_MAX: Duration = Duration::from_secs(30);
-/// How often we look whether everything has ended.
-const FINISH_POLL: Duration = Duration::from_millis(10);
 /// Threads that look up names; the system's resolver blocks the one it is called on.
 const BLOCKING_THREADS_MAX: usize = 16;
 
 pub fn main(args: &UpArgs) -> anyhow::Result<ExitCode> {
-    // Before anything else: with port 0, variables depend on which one it became.
+    terminal::detach()?;
+    raise_open_files();
+    // Before the application: with port 0, variables depend on which one it became.
     let listener = bind(args.listen);
     let address = listener
         .as_ref()
@@ -47,6 +48,10 @@ pub fn main(args: &UpArgs) -> anyhow::Result<ExitCode> {
         Some(listener?)
     };
     build_step::run(&app, args.build)?;
+    build_step::warn_of_stale(&app);
+    if args.until_stdin_ends {
+        end_with_stdin()?;
+    }
 
     // One thread: an event is a few hundred microseconds of work, and handing it between
     // threads would cost a good part of that again.
@@ -72,8 +77,9 @@ async fn serve(
     args: &UpArgs,
     listener: Option<(TcpListener, SocketAddr)>,
 ) -> anyhow::Result<()> {
-    let _lock = app.state_dir.as_deref().map(lock::take).transpose()?;
-    let engine = engine::engine(app.cron.len())?;
+    let _locks = run::lock(app)?;
+    let memory_bytes_max = engine::memory_bytes_max(app.max_instance_memory_bytes);
+    let engine = engine::engine(app.cron.len(), memory_bytes_max)?;
     let running = Running::default();
     let stores = run::stores(app, Mode::Run)?;
     let shared = Shared {
@@ -85,31 +91,96 @@ async fn serve(
     let programs = programs(&engine, app, &shared)?;
     let triggers = cron_triggers(app, &programs)?;
     let server = Arc::new(Server::new(app, programs, running.clone())?);
-    engine::start_ticker(&engine, running.clone())?;
+    engine::start_ticker(&engine, &running)?;
 
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let (stop, stopped) = watch::channel(false);
+    let mut signals = Signals {
+        interrupt: signal(SignalKind::interrupt())?,
+        terminate: signal(SignalKind::terminate())?,
+    };
     announce(app, &server, listener.as_ref().map(|(_, address)| *address));
-    let mut tasks = Vec::new();
-    if let Some((listener, _)) = listener {
-        listener.set_nonblocking(true)?;
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        tasks.push(tokio::spawn(server.serve(listener, stopped.clone())));
-    }
-    tasks.push(tokio::spawn(cron::run(triggers, running.clone(), stopped)));
+    let (stop_cron, cron_stopped) = watch::channel(false);
+    let (stop_http, mut http_stopped) = watch::channel(false);
+    let mut cron = tokio::spawn(cron::run(triggers, running.clone(), cron_stopped));
+    let mut http = match listener {
+        Some((listener, _)) => {
+            listener.set_nonblocking(true)?;
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            tokio::spawn(server.serve(listener, http_stopped))
+        }
+        None => tokio::spawn(async move {
+            // Without a listener there is as little to do as with one that nobody uses.
+            let _ = http_stopped.wait_for(|stopped| *stopped).await;
+        }),
+    };
 
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+    let result = tokio::select! {
+        () = signals.next() => Ok(()),
+        error = died(&mut cron, &mut http) => Err(error),
+    };
+    if result.is_ok() {
+        stop_cron.send_replace(true);
+        // The doorbell stays open: a check that ends now may have to ring.
+        let finishing = async {
+            running.none().await;
+            stop_http.send_replace(true);
+            // It has ended, or it died: either way it serves nobody any more.
+            let _ = http.await;
+            // What a guest does after its response.
+            running.none().await;
+        };
+        finish(&running, finishing, &mut signals).await;
     }
-    stop.send_replace(true);
-    for task in tasks {
-        task.await?;
-    }
-    finish(&running, &mut interrupt, &mut terminate).await;
     close(&stores);
-    Ok(())
+    result
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Waits for one of the two to end, which neither does before it is told to: nothing would
+/// be watched any more, and nobody would know.
+async fn died(cron: &mut JoinHandle<()>, http: &mut JoinHandle<()>) -> anyhow::Error {
+    let (what, ended): (&str, Result<(), JoinError>) = tokio::select! {
+        ended = cron => ("cron triggers", ended),
+        ended = http => ("HTTP trigger", ended),
+    };
+    match ended {
+        Ok(()) => anyhow!("running the {what}: ended by itself"),
+        Err(error) => anyhow!("running the {what}: {error}"),
+    }
+}
+
+/// A signal to ourselves when standard input ends.
+fn end_with_stdin() -> std::io::Result<()> {
+    std::thread::Builder::new()
+        .name("stdin".to_owned())
+        .spawn(|| {
+            // Whether it ended or broke, nobody holds it any more.
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            kill_process(getpid(), rustix::process::Signal::TERM)
+        })
+        .map(drop)
+}
+
+/// As many open files as the operator may have: every check that connects holds one, and
+/// the usual soft limit of 1,024 is there for programs that use select(2).
+fn raise_open_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        say::debug(&format!("raising the limit of open files: {error}"));
+    }
 }
 
 /// Every component that a trigger names.
@@ -118,7 +189,7 @@ fn programs(
     app: &App,
     shared: &Shared,
 ) -> anyhow::Result<HashMap<String, Arc<Program>>> {
-    let cache = compiled::Cache::open(app.state_dir.as_deref())?;
+    let cache = compiled::Cache::open(app.state_dir.as_deref());
     let http = app.http.iter().map(|t| t.component.as_str());
     let ids: BTreeSet<&str> = http
         .chain(app.cron.iter().map(|t| t.component.as_str()))
@@ -181,51 +252,42 @@ fn announce(app: &App, server: &Server, address: Option<SocketAddr>) {
             None => {}
         }
     }
-    let mut out = std::io::stdout().lock();
-    // Nobody reads it: no reason not to run.
-    let mut print = |text: String| drop(writeln!(out, "{text}"));
+    let mut lines = Vec::new();
     if let Some(address) = address {
-        print(format!("\nServing http://{address}"));
-        print("Available Routes:".to_owned());
+        lines.push(format!("\nServing http://{address}"));
+        lines.push("Available Routes:".to_owned());
         for route in &server.routes.listed {
-            print(format!("  {}: http://{address}{route}", route.component));
+            lines.push(format!("  {}: http://{address}{route}", route.component));
         }
     }
     if !app.cron.is_empty() {
-        print("Cron Triggers:".to_owned());
+        lines.push("Cron Triggers:".to_owned());
         for trigger in &app.cron {
-            print(format!("  {}: {}", trigger.component, trigger.expression));
+            lines.push(format!("  {}: {}", trigger.component, trigger.expression));
         }
     }
-    let _ = out.flush();
+    // For the last line's end.
+    lines.push(String::new());
+    terminal::stdout(lines.join("\n").as_bytes());
 }
 
 /// Waits for what runs, unless told a second time.
-async fn finish(
-    running: &Running,
-    interrupt: &mut tokio::signal::unix::Signal,
-    terminate: &mut tokio::signal::unix::Signal,
-) {
+async fn finish(running: &Running, finishing: impl Future<Output = ()>, signals: &mut Signals) {
     if running.count() > 0 {
         say::info(&format!(
             "Finishing {} running event(s); a second signal cuts them",
             running.count()
         ));
     }
-    let until = Instant::now() + FINISH_MAX;
-    while running.count() > 0 && Instant::now() < until {
-        tokio::select! {
-            () = tokio::time::sleep(FINISH_POLL) => {}
-            _ = interrupt.recv() => return,
-            _ = terminate.recv() => return,
-        }
-    }
-    if running.count() > 0 {
-        say::warn(&format!(
-            "{} event(s) still ran after {} s and were cut",
-            running.count(),
-            FINISH_MAX.as_secs()
-        ));
+    tokio::select! {
+        ended = tokio::time::timeout(FINISH_MAX, finishing) => if ended.is_err() {
+            say::warn(&format!(
+                "{} event(s) and what requests were open after {} s are cut",
+                running.count(),
+                FINISH_MAX.as_secs()
+            ));
+        },
+        () = signals.next() => {}
     }
 }
 
@@ -266,4 +328,32 @@ fn add_environment(app: &mut App, entries: &[String]) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_trigger_that_dies_ends_the_runtime_with_its_reason() {
+        let mut cron = tokio::spawn(std::future::pending());
+        let mut http = tokio::spawn(async { panic!("a bug of ours") });
+        let error = died(&mut cron, &mut http).await.to_string();
+        assert!(error.starts_with("running the HTTP trigger: "), "{error}");
+        assert!(error.contains("a bug of ours"), "{error}");
+        let mut http = tokio::spawn(std::future::pending());
+        let mut cron = tokio::spawn(async {});
+        let error = died(&mut cron, &mut http).await.to_string();
+        assert_eq!(error, "running the cron triggers: ended by itself");
+    }
+
+    #[test]
+    fn up_may_open_as_many_files_as_the_system_allows() {
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = limit.maximum.map(|most| most - 1).or(Some(4_096));
+        setrlimit(Resource::Nofile, limit).expect("lowers");
+        raise_open_files();
+        let limit = getrlimit(Resource::Nofile);
+        assert_eq!(limit.current, limit.maximum);
+    }
 }

@@ -138,6 +138,12 @@ impl Runtime {
         self.end(Signal::TERM);
     }
 
+    /// SIGTERM, without waiting.
+    pub fn tell_to_stop(&self) {
+        let (child, _) = self.child.as_ref().unwrap();
+        signal_group(child, Signal::TERM);
+    }
+
     /// SIGKILL: nothing gets to finish.
     pub fn kill(&mut self) {
         self.end(Signal::KILL);

@@ -61,7 +61,9 @@ impl Sqlite {
                 prepare(&connection).map_err(|e| opening(path, &e))?;
                 connection
             }
-            (Some(path), Mode::Read) if path.exists() => {
+            // A file that may not be looked at is not an empty one: its check would start
+            // from nothing and say that all is well.
+            (Some(path), Mode::Read) if path.try_exists().map_err(|e| opening(path, &e))? => {
                 read_only(path).map_err(|e| opening(path, &e))?
             }
             (_, Mode::Read) | (None, Mode::Run) => {
@@ -82,7 +84,8 @@ impl Sqlite {
         self.retry(|connection| {
             connection
                 .prepare_cached(GET)?
-                .query_row([label, key], |row| row.get(0))
+                // Written by hand, a value may be TEXT; its bytes are the same.
+                .query_row([label, key], |row| Ok(row.get_ref(0)?.as_bytes()?.to_vec()))
                 .optional()
         })
         .await
@@ -202,7 +205,7 @@ fn is_busy(error: &rusqlite::Error) -> bool {
     )
 }
 
-fn opening(path: &Path, error: &rusqlite::Error) -> anyhow::Error {
+fn opening(path: &Path, error: &dyn std::error::Error) -> anyhow::Error {
     anyhow::anyhow!(
         "opening key-value store {:?}: {error}",
         PathBuf::from(path).display()

@@ -105,6 +105,34 @@ async fn a_file_of_spins_is_taken_and_left_as_spin_has_it() {
 }
 
 #[tokio::test]
+async fn a_value_that_was_written_as_text_is_read_as_its_bytes() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("kv.db");
+    let ours = sqlite(&path, Mode::Run);
+    let by_hand = rusqlite::Connection::open(&path).expect("opens");
+    by_hand
+        .execute(
+            "INSERT INTO spin_key_value VALUES ('default', 'a', 'text')",
+            [],
+        )
+        .expect("inserts");
+    assert_eq!(ours.get("default", "a").await, Ok(Some(b"text".to_vec())));
+}
+
+#[test]
+fn only_a_file_that_is_not_there_is_read_as_empty() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let open = |path: &Path| Sqlite::open(Some(path), Mode::Read).map(drop);
+    open(&dir.path().join("none.db")).expect("is empty");
+    // As a directory that may not be searched, and root is stopped by this one too.
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").expect("writes");
+    let error = open(&file.join("kv.db")).expect_err("cannot be looked at");
+    assert!(error.to_string().contains("file/kv.db"), "{error}");
+    open(dir.path()).expect_err("a directory is no database");
+}
+
+#[tokio::test]
 async fn what_is_set_outlives_a_process_that_never_closed() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("kv.db");

@@ -96,7 +96,7 @@ async fn resolve(authority: &Authority, tls: bool) -> Result<Vec<SocketAddr>, Er
 }
 
 /// Spin hands rustls an IPv6 address with its brackets, which fails as a DNS error;
-/// here it works. The one place where this runtime does more.
+/// here it works, one of the places where this runtime does more (docs/architecture.md).
 fn server_name(host: &str) -> Option<ServerName<'static>> {
     Some(ServerName::try_from(unbracketed(host)).ok()?.to_owned())
 }

@@ -21,17 +21,18 @@ pub struct Configs {
 impl Configs {
     pub fn new(client_tls: &ClientTls, component: &str) -> anyhow::Result<Self> {
         let mut by_host = HashMap::new();
-        for entry in client_tls
-            .entries
-            .iter()
-            .filter(|e| e.component_ids.iter().any(|id| id == component))
-        {
+        for entry in &client_tls.entries {
+            let is_its = |host: &&String| {
+                let chosen = client_tls.for_host(component, host);
+                chosen.is_some_and(|chosen| std::ptr::eq(chosen, entry))
+            };
+            let mut hosts = entry.hosts.iter().filter(is_its).peekable();
+            if hosts.peek().is_none() {
+                continue;
+            }
             let built = configured(entry)
                 .with_context(|| format!("reading [[client_tls]] of component {component:?}"))?;
-            for host in &entry.hosts {
-                // The first entry that names a host wins.
-                by_host.entry(host.clone()).or_insert_with(|| built.clone());
-            }
+            by_host.extend(hosts.map(|host| (host.clone(), built.clone())));
         }
         Ok(Self {
             by_host,
