@@ -119,19 +119,26 @@ fn key_database_lost() {
     outage_of_state("key_database_lost", State::OtherKey, &alerts);
 }
 
-/// The new key is the right one once the operator says so.
+/// The new key is the right one once the operator says so, and not before.
 #[test]
 fn a_changed_key_is_over_once_it_is_pinned() {
+    let changed = [alert("key", "protocol").because("key-changed")];
     on_each_host("a_changed_key_is_over_once_it_is_pinned", |host| {
-        let lab = Lab::well(
-            host,
-            Setup {
-                variables: vec![("headscale_public_key", OTHER_KEY.to_owned())],
-                ..starting(State::OtherKey)
+        let mut lab = Lab::well(host, Setup::default());
+        lab.outage(
+            &changed,
+            |lab| lab.headscale.state(State::OtherKey),
+            |lab| {
+                lab.runtime.stop();
+                lab.runtime
+                    .set("headscale_public_key", OTHER_KEY.to_owned());
+                lab.runtime.run();
             },
         );
-        lab.wait_for_probes(2);
-        assert!(lab.webhook.deliveries().is_empty());
+        // Pinned, the key that was lost is the wrong one.
+        lab.headscale.state(State::Healthy);
+        let told = lab.webhook.wait_for(3);
+        expect("alert.triggered", &told[2..], &changed);
     });
 }
 

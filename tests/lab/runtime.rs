@@ -133,6 +133,12 @@ impl Runtime {
         self.spec.changes = changes;
     }
 
+    /// Sets an application variable for the next [`run`](Self::run).
+    pub fn set(&mut self, name: &'static str, value: String) {
+        self.spec.variables.retain(|(given, _)| *given != name);
+        self.spec.variables.push((name, value));
+    }
+
     /// SIGTERM, and waits for the end.
     pub fn stop(&mut self) {
         self.end(Signal::TERM);
