@@ -3,6 +3,8 @@
 //!
 //! | module | plays |
 //! |---|---|
+//! | [`alone`] | nothing: the network, and the mount table, that a test has to itself |
+//! | [`firewall`] | a packet filter, before one port |
 //! | [`headscale`] | Headscale, its proxies and their mistakes |
 //! | [`chain`] | certificate chains, valid and faulty in one way each |
 //! | [`client`] | a client that trusts them |
@@ -20,10 +22,12 @@
 // What fails here fails the test that uses it: there is nobody to hand an error to.
 #![allow(clippy::unwrap_used)]
 
+pub mod alone;
 pub mod chain;
 pub mod client;
 pub mod command;
 pub mod dns;
+pub mod firewall;
 pub mod headscale;
 pub mod leash;
 pub mod manifest;
