@@ -33,6 +33,19 @@ impl State {
         self.read("alert/headscale")
     }
 
+    /// Forgets what the alert component keeps. Nothing may run on the state meanwhile.
+    pub fn forget_ledger(&self) {
+        let key = "alert/headscale";
+        match self {
+            Self::Sqlite(file) => {
+                let store = Connection::open(file).unwrap();
+                let sql = "DELETE FROM spin_key_value WHERE store = 'default' AND key = ?1";
+                assert_eq!(store.execute(sql, [key]).unwrap(), 1, "forgetting {key:?}");
+            }
+            Self::Redis(_) => panic!("forgetting {key:?}: only written for SQLite"),
+        }
+    }
+
     fn read(&self, key: &str) -> Option<Value> {
         // Not there yet, or being written at this moment: the caller looks again.
         let bytes = match self {
