@@ -12,7 +12,7 @@
 //! | [`webhook`] | who receives the alerts, and checks their signature |
 //! | [`port`] | a port that is open, refused or dropped |
 //! | [`runtime`] | the application itself, on the embedded runtime or on Spin |
-//! | [`command`] | `watchbell check` |
+//! | [`command`] | `watchbell check`, and the other commands that end |
 //! | [`scenario`] | all of them together: break one thing, read the alerts |
 //! | [`real`] | a true Headscale, PostgreSQL, nginx and Redis, where they are installed |
 //!

@@ -145,6 +145,7 @@ impl Lab {
         variables.retain(|(name, _)| !setup.variables.iter().any(|(n, _)| n == name));
         variables.extend(setup.variables);
         let spec = AppSpec {
+            manifest: None,
             changes: setup.changes,
             variables,
             redis: setup.redis,
