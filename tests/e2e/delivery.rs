@@ -190,11 +190,22 @@ fn killed_before_anybody_was_told() {
         assert!(lab.webhook.deliveries().is_empty(), "nobody was told");
         assert!(pending[0].to_string().contains("triggered"), "{pending:?}");
         lab.runtime.change(Changes::default());
+        lab.webhook.answers(Answers::Lost);
+        lab.runtime.run();
+        let attempted = lab.webhook.wait_for_attempts(1);
+        lab.runtime.kill();
+        // The id comes from the record alone: without its ledger too, the alert
+        // component makes the same one again.
+        lab.runtime.state().forget_ledger();
+        lab.webhook.answers(Answers::Ok);
         lab.runtime.run();
         let told = lab.webhook.wait_for(1);
+        assert_eq!(told[0].id, attempted[0].id);
         expect("alert.triggered", &told, &[alert("health", "status")]);
         lab.headscale.state(State::Healthy);
         in_order(&lab.webhook.wait_for(2));
+        lab.wait_for_probes(2);
+        assert_eq!(lab.webhook.messages().len(), 2);
     });
 }
 

@@ -6,12 +6,18 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use watchbell_lab::alone::alone;
 use watchbell_lab::chain::Chain;
+use watchbell_lab::firewall::{Firewall, Policy};
 use watchbell_lab::headscale::{Misroute, OTHER_KEY, Speaks, State};
+use watchbell_lab::manifest::{Changes, PATIENT, QUICK};
 use watchbell_lab::scenario::{
     Alert, Lab, Setup, alert, everything, expect, on_each_host, over_http,
 };
 use watchbell_lab::server::Gate;
+use watchbell_lab::skip::skip;
 use watchbell_lab::wait;
 
 fn outage_of_state(test: &str, state: State, alerts: &[Alert]) {
@@ -26,7 +32,10 @@ fn outage_of_state(test: &str, state: State, alerts: &[Alert]) {
 
 fn outage_of_gate(test: &str, gate: Gate, alerts: &[Alert]) {
     on_each_host(test, |host| {
-        Lab::well(host, Setup::default()).outage(
+        let mut lab = Lab::well(host, Setup::default());
+        // Between the full queue and the open one, nothing listens for a moment.
+        lab.torn_ends = gate == Gate::Dropped;
+        lab.outage(
             alerts,
             |lab| lab.headscale.gate(gate),
             |lab| lab.headscale.gate(Gate::Open),
@@ -35,7 +44,8 @@ fn outage_of_gate(test: &str, gate: Gate, alerts: &[Alert]) {
 }
 
 // ------------------------------------------------------------ the tutorial's ten
-// ("certificate expired" is in certificates.rs, "DNS failure" in names.rs)
+// ("certificate expired" is in certificates.rs, "DNS failure" in names.rs, "disk full" in
+// real_headscale.rs)
 
 #[test]
 fn process_crash() {
@@ -58,23 +68,111 @@ fn derp_misconfigured() {
     outage_of_state("derp_misconfigured", State::DerpDisabled, &alerts);
 }
 
+/// Played by a listener whose queue is full: where no packet filter may be set.
 #[test]
-fn port_blocked_by_drop() {
+fn port_that_never_answers() {
     outage_of_gate(
-        "port_blocked_by_drop",
+        "port_that_never_answers",
         Gate::Dropped,
         &everything("connect-timeout"),
     );
 }
 
-/// What a rejecting firewall does to a client is what a dead process does.
+#[test]
+fn port_blocked_by_drop() {
+    blocked(
+        "port_blocked_by_drop",
+        Ipv4Addr::LOCALHOST.into(),
+        &[(Policy::Drop, everything("connect-timeout"))],
+    );
+}
+
+/// A rejecting firewall has a dozen answers. The socket checks tell those of a closed
+/// port from those of a filter; to the HTTP checks' host they are all the same.
 #[test]
 fn port_blocked_by_reject() {
-    outage_of_gate(
+    let refused = everything("connect-refused");
+    let policies = [
+        (Policy::Reject("tcp reset"), refused),
+        (Policy::Reject("icmp type port-unreachable"), refused),
+        (Policy::Reject("icmp type host-prohibited"), UNREACHABLE),
+        (Policy::Reject("icmp type admin-prohibited"), UNREACHABLE),
+        (Policy::Reject("icmp type net-prohibited"), UNREACHABLE),
+        (Policy::Reject("icmp type host-unreachable"), UNREACHABLE),
+        (Policy::Reject("icmp type net-unreachable"), UNREACHABLE),
+    ];
+    blocked(
         "port_blocked_by_reject",
-        Gate::Refused,
-        &everything("connect-refused"),
+        Ipv4Addr::LOCALHOST.into(),
+        &policies,
     );
+}
+
+#[test]
+fn port_blocked_by_reject_over_ipv6() {
+    let policies = [
+        (
+            Policy::Reject("icmpv6 type port-unreachable"),
+            everything("connect-refused"),
+        ),
+        (Policy::Reject("icmpv6 type addr-unreachable"), UNREACHABLE),
+    ];
+    blocked(
+        "port_blocked_by_reject_over_ipv6",
+        Ipv6Addr::LOCALHOST.into(),
+        &policies,
+    );
+}
+
+/// Linux makes "permission denied" of ICMPv6's prohibition: the network's, and not
+/// that of `allowed_outbound_hosts`.
+#[test]
+fn port_blocked_by_prohibition_over_ipv6() {
+    blocked(
+        "port_blocked_by_prohibition_over_ipv6",
+        Ipv6Addr::LOCALHOST.into(),
+        &[(Policy::Reject("icmpv6 type admin-prohibited"), UNREACHABLE)],
+    );
+}
+
+const UNREACHABLE: [Alert; 5] = [
+    alert("health", "connect-refused"),
+    alert("derp", "connect-refused"),
+    alert("key", "connect-refused"),
+    alert("port", "unreachable"),
+    alert("certificate", "unreachable"),
+];
+
+/// One outage after the other, behind a true firewall.
+fn blocked(test: &str, ip: IpAddr, policies: &[(Policy, [Alert; 5])]) {
+    alone(test, || {
+        on_each_host(test, |host| {
+            let setup = Setup {
+                ip,
+                host: if ip.is_ipv4() { "127.0.0.1" } else { "[::1]" },
+                changes: Changes {
+                    // An ICMPv6 error that comes back over loopback finds the socket still
+                    // connecting, and counts only when the SYN is repeated, after a second.
+                    pace: if ip.is_ipv4() { QUICK } else { PATIENT },
+                    ..Changes::default()
+                },
+                ..Setup::default()
+            };
+            let mut lab = Lab::well(host, setup);
+            let firewall = match Firewall::before(lab.headscale.addr()) {
+                Ok(firewall) => firewall,
+                Err(why) => return skip(test, &why),
+            };
+            for (policy, alerts) in policies {
+                println!("{policy:?}");
+                lab.outage(
+                    alerts,
+                    |_| firewall.does(*policy),
+                    |_| firewall.does(Policy::Accept),
+                );
+            }
+        });
+    });
 }
 
 #[test]
@@ -119,37 +217,26 @@ fn key_database_lost() {
     outage_of_state("key_database_lost", State::OtherKey, &alerts);
 }
 
-/// The new key is the right one once the operator says so.
+/// The new key is the right one once the operator says so, and not before.
 #[test]
 fn a_changed_key_is_over_once_it_is_pinned() {
+    let changed = [alert("key", "protocol").because("key-changed")];
     on_each_host("a_changed_key_is_over_once_it_is_pinned", |host| {
-        let lab = Lab::well(
-            host,
-            Setup {
-                variables: vec![("headscale_public_key", OTHER_KEY.to_owned())],
-                ..starting(State::OtherKey)
+        let mut lab = Lab::well(host, Setup::default());
+        lab.outage(
+            &changed,
+            |lab| lab.headscale.state(State::OtherKey),
+            |lab| {
+                lab.runtime.stop();
+                lab.runtime
+                    .set("headscale_public_key", OTHER_KEY.to_owned());
+                lab.runtime.run();
             },
         );
-        lab.wait_for_probes(2);
-        assert!(lab.webhook.deliveries().is_empty());
-    });
-}
-
-/// With a full disk Headscale answers as ever; it is the restart that it does not survive.
-#[test]
-fn disk_full() {
-    on_each_host("disk_full", |host| {
-        let mut lab = Lab::well(host, Setup::default());
-        lab.wait_for_probes(2);
-        assert!(
-            lab.webhook.deliveries().is_empty(),
-            "seen from outside, all is well"
-        );
-        lab.outage(
-            &everything("connect-refused"),
-            |lab| lab.headscale.gate(Gate::Refused),
-            |lab| lab.headscale.gate(Gate::Open),
-        );
+        // Pinned, the key that was lost is the wrong one.
+        lab.headscale.state(State::Healthy);
+        let told = lab.webhook.wait_for(3);
+        expect("alert.triggered", &told[2..], &changed);
     });
 }
 
@@ -161,6 +248,51 @@ fn proxy_without_its_backend() {
         let state = State::Proxy(status);
         outage_of_state("proxy_without_its_backend", state, &over_http("status"));
     }
+}
+
+/// HAProxy waits for its backend before it gives up: late, and still a status.
+#[test]
+fn proxy_that_gives_up_late() {
+    on_each_host("proxy_that_gives_up_late", |host| {
+        let setup = Setup {
+            changes: Changes {
+                pace: PATIENT,
+                ..Changes::default()
+            },
+            ..Setup::default()
+        };
+        Lab::well(host, setup).outage(
+            &over_http("status"),
+            |lab| lab.headscale.state(State::SlowProxy(503, 3_000)),
+            |lab| lab.headscale.state(State::Healthy),
+        );
+    });
+}
+
+#[test]
+fn proxy_speaks_plain_http_to_tls() {
+    outage_of_state(
+        "proxy_speaks_plain_http_to_tls",
+        State::HttpToHttps,
+        &over_http("status"),
+    );
+}
+
+/// Caddy's 200 and nothing: statuses alone would be green, but for DERP's.
+#[test]
+fn proxy_without_a_route() {
+    let alerts = [
+        alert("health", "body"),
+        alert("derp", "status"),
+        alert("key", "body"),
+    ];
+    outage_of_state("proxy_without_a_route", State::EmptyEverything, &alerts);
+}
+
+#[test]
+fn derp_that_hangs() {
+    let alerts = [alert("derp", "timeout")];
+    outage_of_state("derp_that_hangs", State::DerpHangs, &alerts);
 }
 
 /// Accepted by the kernel, served by nobody.

@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::path::Path;
 
+use watchbell_lab::alone::{alone, cover};
 use watchbell_lab::chain::NAME;
 use watchbell_lab::dns::{Answer, Decoy};
 use watchbell_lab::headscale::Speaks;
@@ -13,15 +15,18 @@ use watchbell_lab::scenario::{Lab, Setup, alert, everything, expect, on_each_hos
 use watchbell_lab::server::Gate;
 use watchbell_lab::skip::skip;
 
+/// How a name does not resolve, and what is told of it where the resolver is ours.
+const FAILURES: [(Answer, &str); 4] = [
+    (Answer::NxDomain, "nxdomain"),
+    (Answer::NoData, "no-address"),
+    (Answer::ServFail, "servfail"),
+    (Answer::Silent, "no-answer"),
+];
+
 /// The sockets' resolver fails in each of its ways; the HTTP checks go by the address.
 #[test]
 fn dns_failure() {
-    for (answer, reason) in [
-        (Answer::NxDomain, "nxdomain"),
-        (Answer::NoData, "no-address"),
-        (Answer::ServFail, "servfail"),
-        (Answer::Silent, "no-answer"),
-    ] {
+    for (answer, reason) in FAILURES {
         let alerts = [
             alert("port", "dns").because(reason),
             alert("certificate", "dns").because(reason),
@@ -38,10 +43,52 @@ fn dns_failure() {
     }
 }
 
-/// A name that exists nowhere fails all five, from the first probe on.
+/// The system's resolver fails in each of its ways, and all five checks with it; the
+/// runtime finds that resolver by itself.
 #[test]
 fn dns_failure_of_every_check() {
-    on_each_host("dns_failure_of_every_check", |host| {
+    const TEST: &str = "dns_failure_of_every_check";
+    alone(TEST, || {
+        let dir = tempfile::tempdir().unwrap();
+        let resolv_conf = dir.path().join("resolv.conf");
+        let at = SocketAddr::from(([127, 0, 0, 53], 53));
+        std::fs::write(&resolv_conf, format!("nameserver {}\n", at.ip())).unwrap();
+        cover(Path::new("/etc/resolv.conf"), &resolv_conf);
+        for (answer, reason) in FAILURES {
+            let [health, derp, key] = over_http("dns");
+            let alerts = [
+                health,
+                derp,
+                key,
+                alert("port", "dns").because(reason),
+                alert("certificate", "dns").because(reason),
+            ];
+            on_each_host(TEST, |host| {
+                let setup = Setup {
+                    host: NAME,
+                    system_dns: Some(at),
+                    changes: Changes {
+                        pace: ROOMY,
+                        ..Changes::default()
+                    },
+                    ..Setup::default()
+                };
+                let mut lab = Lab::well(host, setup);
+                let healthy = Answer::Addresses(vec![lab.headscale.addr().ip()]);
+                lab.outage(
+                    &alerts,
+                    |lab| lab.dns.answer(answer.clone()),
+                    |lab| lab.dns.answer(healthy),
+                );
+            });
+        }
+    });
+}
+
+/// A name that exists nowhere fails all five, from the first probe on, and each once.
+#[test]
+fn a_name_that_exists_nowhere() {
+    on_each_host("a_name_that_exists_nowhere", |host| {
         let lab = Lab::open(
             host,
             Setup {
@@ -54,8 +101,13 @@ fn dns_failure_of_every_check() {
                 ..Setup::default()
             },
         );
-        let told = lab.webhook.wait_for(CHECKS.len());
-        expect("alert.triggered", &told, &everything("dns"));
+        lab.webhook.wait_for(CHECKS.len());
+        lab.wait_for_probes(2);
+        expect(
+            "alert.triggered",
+            &lab.webhook.messages(),
+            &everything("dns"),
+        );
     });
 }
 

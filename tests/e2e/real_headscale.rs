@@ -3,13 +3,17 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::fs::File;
+use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 
+use watchbell_lab::alone::{alone_with_headscale, small_disk};
 use watchbell_lab::chain::Chain;
 use watchbell_lab::headscale::{self, Speaks, State};
 use watchbell_lab::real::{Database, Headscale, KeyRoute, Nginx, Postgres};
 use watchbell_lab::runtime::Host;
-use watchbell_lab::scenario::{Lab, Setup, alert, on_each_host};
+use watchbell_lab::scenario::{Lab, Setup, alert, everything, on_each_host};
 use watchbell_lab::skip::skip;
 use watchbell_lab::{client, wait};
 
@@ -39,16 +43,62 @@ fn killed_and_started_again() {
         let mut headscale = Headscale::start(&Database::Sqlite)?;
         let mut lab = watching(host, headscale.addr());
         lab.wait_for_probes(2);
-        let refused = |check| alert(check, "connect-refused");
-        let alerts = ["health", "derp", "key", "port", "certificate"].map(refused);
         let server = std::cell::RefCell::new(&mut headscale);
+        // How it answers in the moment of its start is its own affair.
+        lab.torn_ends = true;
         lab.outage(
-            &alerts,
+            &everything("connect-refused"),
             |_| server.borrow_mut().kill(),
             |_| server.borrow_mut().run(),
         );
         Ok(())
     });
+}
+
+/// With a full disk it answers as ever; it is the restart that it does not survive.
+#[test]
+fn its_disk_full() {
+    const DISK_BYTES: u64 = 16 << 20;
+    const TEST: &str = "its_disk_full";
+    alone_with_headscale(TEST, || {
+        with_true_programs(TEST, |host| {
+            let headscale = Headscale::start_on(&Database::Sqlite, |data| {
+                small_disk(data, DISK_BYTES);
+            })?;
+            let filler = headscale.data().join("filler");
+            let mut lab = watching(host, headscale.addr());
+            lab.torn_ends = true;
+            fill(&filler);
+            lab.wait_for_probes(3);
+            let said = lab.webhook.deliveries();
+            assert!(said.is_empty(), "seen from outside, all is well: {said:#?}");
+            let server = std::cell::RefCell::new(headscale);
+            lab.outage(
+                &everything("connect-refused"),
+                |_| {
+                    let mut server = server.borrow_mut();
+                    server.kill();
+                    assert!(server.fails_to_run(), "a restart on a full disk");
+                },
+                |_| {
+                    std::fs::remove_file(&filler).unwrap();
+                    server.borrow_mut().run();
+                },
+            );
+            Ok(())
+        });
+    });
+}
+
+/// Writes until the disk takes no more.
+fn fill(file: &Path) {
+    let mut file = File::create(file).unwrap();
+    let error = loop {
+        if let Err(error) = file.write_all(&[0; 4096]) {
+            break error;
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::StorageFull);
 }
 
 /// `/health` alone fails, and heals by itself when the database is back.
@@ -59,6 +109,7 @@ fn its_database_stopped() {
         let headscale = Headscale::start(&Database::Postgres(postgres.addr()))?;
         let mut lab = watching(host, headscale.addr());
         let database = std::cell::RefCell::new(&mut postgres);
+        lab.torn_ends = true;
         lab.outage(
             &[alert("health", "status")],
             |_| database.borrow_mut().kill(),
@@ -97,6 +148,7 @@ fn killed_behind_nginx() {
         let nginx = Nginx::start(headscale.addr())?;
         let mut lab = watching(host, nginx.addr());
         let server = std::cell::RefCell::new(&mut headscale);
+        lab.torn_ends = true;
         lab.outage(
             &["health", "derp", "key"].map(|check| alert(check, "status")),
             |_| server.borrow_mut().kill(),

@@ -2,10 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
+use socket2::{Domain, Socket, Type};
 use watchbell_lab::chain::Chain;
 use watchbell_lab::client;
 use watchbell_lab::dns::{Answer, DECOY_ADDRESS, Decoy, Dns};
@@ -17,7 +18,7 @@ use watchbell_lab::wire;
 
 const CONNECT: Duration = Duration::from_millis(300);
 
-fn connects(addr: SocketAddr) -> Result<(), std::io::ErrorKind> {
+fn connects(addr: SocketAddr) -> Result<(), ErrorKind> {
     TcpStream::connect_timeout(&addr, CONNECT)
         .map(drop)
         .map_err(|e| e.kind())
@@ -25,7 +26,7 @@ fn connects(addr: SocketAddr) -> Result<(), std::io::ErrorKind> {
 
 #[test]
 fn a_port_stays_ours_open_refused_or_dropped() {
-    use std::io::ErrorKind::{ConnectionRefused, TimedOut};
+    use ErrorKind::{ConnectionRefused, TimedOut};
     let port = Port::reserve();
     for _ in 0..3 {
         assert_eq!(connects(port.addr), Err(ConnectionRefused));
@@ -36,7 +37,22 @@ fn a_port_stays_ours_open_refused_or_dropped() {
         assert_eq!(connects(port.addr), Err(TimedOut));
         drop(dropping);
     }
-    assert!(port.is_reserved());
+}
+
+/// The number is handed to nobody else while it is held, listened to or not.
+#[test]
+fn a_reserved_port_is_given_to_nobody() {
+    let takes = |addr: SocketAddr| {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&addr.into()).map_err(|e| e.kind())
+    };
+    let port = Port::reserve();
+    let addr = port.addr;
+    assert_eq!(takes(addr), Err(ErrorKind::AddrInUse));
+    drop(port.listen());
+    assert_eq!(takes(addr), Err(ErrorKind::AddrInUse));
+    drop(port);
+    assert_eq!(takes(addr), Ok(()));
 }
 
 #[test]

@@ -1,7 +1,8 @@
-//! `watchbell check <id>`: one check, once, without touching what is stored.
+//! `watchbell` as a command that ends; `watchbell check <id>` above all: one check, once,
+//! without touching what is stored.
 
 use std::os::unix::fs::symlink;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -9,14 +10,30 @@ use crate::chain::AUTHORITY;
 use crate::manifest::{self, Changes};
 use crate::wasm::{COMPILED_DIR, WATCHBELL};
 
-/// What a Nagios plugin tells.
+/// What a command tells: `check` as a Nagios plugin does.
 #[derive(Debug)]
 pub struct Answer {
     pub exit: i32,
     pub text: String,
+    /// On standard error.
+    pub said: String,
 }
 
 impl Answer {
+    /// Runs the command to its end.
+    pub fn of(command: &mut Command) -> Self {
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let Some(exit) = output.status.code() else {
+            panic!("running {command:?}: ended by {:?}", output.status);
+        };
+        if exit == 3 || text.is_empty() {
+            eprintln!("{said}");
+        }
+        Self { exit, text, said }
+    }
+
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text)
             .unwrap_or_else(|e| panic!("reading {:?} as JSON: {e}", self.text))
@@ -52,13 +69,5 @@ pub fn check(id: &str, json: bool, changes: &Changes, variables: &[(&str, String
     if json {
         command.arg("--json");
     }
-    let output = command.output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let Some(exit) = output.status.code() else {
-        panic!("checking {id:?}: ended by {:?}", output.status);
-    };
-    if exit == 3 || text.is_empty() {
-        eprintln!("{}", String::from_utf8_lossy(&output.stderr));
-    }
-    Answer { exit, text }
+    Answer::of(&mut command)
 }

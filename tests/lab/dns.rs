@@ -71,7 +71,13 @@ struct Now {
 }
 
 impl Dns {
+    /// On 127.0.0.1, at any port.
     pub fn start(answer: Answer) -> Self {
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), answer)
+    }
+
+    /// As [`start`](Self::start), at that address; port 0 for any.
+    pub fn start_at(at: SocketAddr, answer: Answer) -> Self {
         let shared = Arc::new(Shared {
             now: Mutex::new(Now {
                 answer,
@@ -84,7 +90,7 @@ impl Dns {
         let (tcp, socket) = (0..BIND_ATTEMPTS_MAX)
             .find_map(|_| {
                 let theirs = shared.clone();
-                let tcp = Server::start(move |stream| theirs.serve_tcp(stream));
+                let tcp = Server::start_at(at, move |stream| theirs.serve_tcp(stream));
                 let udp = UdpSocket::bind(tcp.addr()).ok()?;
                 Some((tcp, udp))
             })

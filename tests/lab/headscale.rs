@@ -36,6 +36,14 @@ pub enum State {
     Stalled,
     /// The proxy's page: 502 behind nginx and Caddy, 503 behind HAProxy, 504 when hung.
     Proxy(u16),
+    /// The same, after so many milliseconds: HAProxy queues before it gives up.
+    SlowProxy(u16, u64),
+    /// A proxy speaks plain HTTP to a Headscale with TLS: 400 for every path.
+    HttpToHttps,
+    /// Caddy without a matching route: 200 and nothing, for every path.
+    EmptyEverything,
+    /// `/derp` is never answered, the rest is: nginx that forces `Upgrade: websocket`.
+    DerpHangs,
     /// `/key` answered by somebody else.
     KeyMisrouted(Misroute),
     /// The private key was lost and made anew.
@@ -115,7 +123,7 @@ impl Headscale {
         });
         let theirs = shared.clone();
         Self {
-            server: Server::start_on(ip, move |stream| theirs.serve(stream)),
+            server: Server::start_at((ip, 0).into(), move |stream| theirs.serve(stream)),
             shared,
         }
     }

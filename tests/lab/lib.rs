@@ -3,6 +3,8 @@
 //!
 //! | module | plays |
 //! |---|---|
+//! | [`alone`] | nothing: the network, and the mount table, that a test has to itself |
+//! | [`firewall`] | a packet filter, before one port |
 //! | [`headscale`] | Headscale, its proxies and their mistakes |
 //! | [`chain`] | certificate chains, valid and faulty in one way each |
 //! | [`client`] | a client that trusts them |
@@ -10,7 +12,7 @@
 //! | [`webhook`] | who receives the alerts, and checks their signature |
 //! | [`port`] | a port that is open, refused or dropped |
 //! | [`runtime`] | the application itself, on the embedded runtime or on Spin |
-//! | [`command`] | `watchbell check` |
+//! | [`command`] | `watchbell check`, and the other commands that end |
 //! | [`scenario`] | all of them together: break one thing, read the alerts |
 //! | [`real`] | a true Headscale, PostgreSQL, nginx and Redis, where they are installed |
 //!
@@ -20,10 +22,12 @@
 // What fails here fails the test that uses it: there is nobody to hand an error to.
 #![allow(clippy::unwrap_used)]
 
+pub mod alone;
 pub mod chain;
 pub mod client;
 pub mod command;
 pub mod dns;
+pub mod firewall;
 pub mod headscale;
 pub mod leash;
 pub mod manifest;

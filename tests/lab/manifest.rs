@@ -35,6 +35,14 @@ pub const ROOMY: Pace = Pace {
     timeout: "1500ms",
 };
 
+/// Where an answer takes seconds, and must not become a timeout.
+pub const PATIENT: Pace = Pace {
+    interval: "4s",
+    retry_interval: "4s",
+    firing_interval: "1s",
+    timeout: "3900ms",
+};
+
 const EVERY_SECOND: &str = "* * * * * *";
 /// Never, as far as a test is concerned: once a year.
 pub const NEVER: &str = "0 0 0 1 1 *";

@@ -4,7 +4,7 @@
 //! same number. So a second socket stays bound to it, without listening: the kernel
 //! answers connections with a reset (refused), and hands the number to nobody else.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
@@ -18,19 +18,23 @@ const FILLERS_MAX: usize = 8;
 
 pub struct Port {
     pub addr: SocketAddr,
-    holder: Socket,
+    _holder: Socket,
 }
 
 impl Port {
     /// A free port on 127.0.0.1. Refused until something listens.
     pub fn reserve() -> Self {
-        Self::reserve_on(Ipv4Addr::LOCALHOST.into(), 0)
+        Self::reserve_at((Ipv4Addr::LOCALHOST, 0).into())
     }
 
-    pub fn reserve_on(ip: IpAddr, port: u16) -> Self {
-        let holder = bound(SocketAddr::new(ip, port));
+    /// As [`reserve`](Self::reserve), at that address; port 0 for any.
+    pub fn reserve_at(at: SocketAddr) -> Self {
+        let holder = bound(at);
         let addr = holder.local_addr().unwrap().as_socket().unwrap();
-        Self { addr, holder }
+        Self {
+            addr,
+            _holder: holder,
+        }
     }
 
     /// Opens it.
@@ -58,11 +62,6 @@ impl Port {
             _listener: listener,
             _fillers: fillers,
         }
-    }
-
-    /// Still reserved; said so that nobody thinks the field unused.
-    pub fn is_reserved(&self) -> bool {
-        self.holder.local_addr().is_ok()
     }
 }
 

@@ -8,7 +8,7 @@ mod postgres;
 mod process;
 mod redis;
 
-pub use headscale::{Database, Headscale};
+pub use headscale::{Database, Headscale, binary as headscale_binary};
 pub use nginx::{KeyRoute, Nginx};
 pub use postgres::Postgres;
 pub use redis::{PASSWORD as REDIS_PASSWORD, Redis};

@@ -8,15 +8,17 @@ use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+pub use rustix::process::Signal;
+use rustix::process::{Pid, kill_process_group};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::chain::AUTHORITY;
+use crate::command::Answer;
 use crate::leash::Leash;
 use crate::manifest::{self, Changes};
 use crate::port::Port;
@@ -26,7 +28,7 @@ use crate::{skip, wait, wire};
 
 /// Bears the right to run checks over HTTP.
 pub const CHECK_TOKEN: &str = "the-lab-may";
-/// SIGTERM lets what runs finish; nothing in the lab runs longer than this.
+/// SIGTERM lets what runs finish; no check of the lab runs longer than this.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
 /// Of a failed run's log, this much is shown.
 const LOG_BYTES_SHOWN: usize = 8_000;
@@ -66,6 +68,8 @@ pub fn hosts(test: &str) -> Vec<Host> {
 /// What to run.
 #[derive(Clone, Debug, Default)]
 pub struct AppSpec {
+    /// Another application than ours: its whole `spin.toml`.
+    pub manifest: Option<String>,
     pub changes: Changes,
     /// Application variables.
     pub variables: Vec<(&'static str, String)>,
@@ -127,10 +131,30 @@ impl Runtime {
         self.child = Some((child, leash));
     }
 
+    /// `watchbell check <id>` on the same files, beside whatever runs.
+    pub fn check(&self, id: &str) -> Answer {
+        let mut check = Command::new(&*WATCHBELL);
+        check
+            .args(["check", id, "--json", "-f"])
+            .arg(self.dir.path().join("spin.toml"))
+            .arg("--runtime-config-file")
+            .arg(self.dir.path().join("runtime.toml"))
+            .arg("--state-dir")
+            .arg(self.state_dir())
+            .args(self.variables());
+        Answer::of(&mut check)
+    }
+
     /// Rewrites the manifest: what the next [`run`](Self::run) starts.
     pub fn change(&mut self, changes: Changes) {
         manifest::write(&self.dir.path().join("spin.toml"), &changes);
         self.spec.changes = changes;
+    }
+
+    /// Sets an application variable for the next [`run`](Self::run).
+    pub fn set(&mut self, name: &'static str, value: String) {
+        self.spec.variables.retain(|(given, _)| *given != name);
+        self.spec.variables.push((name, value));
     }
 
     /// SIGTERM, and waits for the end.
@@ -147,6 +171,52 @@ impl Runtime {
     /// SIGKILL: nothing gets to finish.
     pub fn kill(&mut self) {
         self.end(Signal::KILL);
+    }
+
+    /// Sends the signal, and does not wait.
+    pub fn signal(&self, signal: Signal) {
+        let (child, _) = self.child.as_ref().unwrap();
+        signal_group(child, signal);
+    }
+
+    /// Waits until it has ended, by a signal that was sent or by itself.
+    pub fn wait_for_end(&mut self) -> ExitStatus {
+        let (mut child, _leash) = self.child.take().unwrap();
+        wait::until("the runtime to end", || child.try_wait().unwrap())
+    }
+
+    /// Of what it may take at most, what it has taken: the peak of its resident memory.
+    pub fn rss_bytes_max(&self) -> u64 {
+        let (child, _) = self.child.as_ref().unwrap();
+        let file = format!("/proc/{}/status", child.id());
+        let text = std::fs::read_to_string(file).unwrap();
+        let line = text.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|l| l.split_whitespace().next()).unwrap();
+        kib.parse::<u64>().unwrap() * 1024
+    }
+
+    /// Waits until the HTTP trigger answers, for itself and not through a component.
+    pub fn serving(&self) {
+        wait::until("the HTTP trigger", || {
+            let answer = self.request("/.well-known/spin/health", &[]).ok()?;
+            (answer.status == 200).then_some(())
+        });
+    }
+
+    /// One request, once.
+    pub fn request(&self, path: &str, headers: &[(&str, &str)]) -> io::Result<wire::Response> {
+        wire::send(self.listen.addr, "GET", path, headers)
+    }
+
+    /// Where its HTTP trigger listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.listen.addr
+    }
+
+    /// What the component has printed: `stdout` or `stderr`.
+    pub fn printed(&self, component: &str, stream: &str) -> String {
+        let file = format!("logs/{component}_{stream}.txt");
+        std::fs::read_to_string(self.state_dir().join(file)).unwrap_or_default()
     }
 
     /// The application's own HTTP trigger.
@@ -212,7 +282,7 @@ impl Runtime {
         signal_group(&child, Signal::KILL);
     }
 
-    fn state_dir(&self) -> PathBuf {
+    pub fn state_dir(&self) -> PathBuf {
         self.dir.path().join("state")
     }
 
@@ -221,13 +291,12 @@ impl Runtime {
     }
 
     fn variables(&self) -> Vec<String> {
-        let mut variables = vec![
-            ("check_token", CHECK_TOKEN.to_owned()),
-            (
-                "ca_certificates",
-                format!("@{}", self.dir.path().join("ca.pem").display()),
-            ),
-        ];
+        let mut variables = Vec::new();
+        if self.spec.manifest.is_none() {
+            let ca = self.dir.path().join("ca.pem");
+            variables.push(("check_token", CHECK_TOKEN.to_owned()));
+            variables.push(("ca_certificates", format!("@{}", ca.display())));
+        }
         let given = self
             .spec
             .variables
@@ -261,7 +330,10 @@ impl Drop for Runtime {
 }
 
 fn write_files(dir: &Path, spec: &AppSpec) {
-    manifest::write(&dir.join("spin.toml"), &spec.changes);
+    match &spec.manifest {
+        Some(text) => std::fs::write(dir.join("spin.toml"), text).unwrap(),
+        None => manifest::write(&dir.join("spin.toml"), &spec.changes),
+    }
     std::fs::write(dir.join("ca.pem"), AUTHORITY.root_pem()).unwrap();
     std::fs::create_dir(dir.join("state")).unwrap();
     symlink(&*COMPILED_DIR, dir.join("state/compiled")).unwrap();
@@ -271,6 +343,16 @@ fn write_files(dir: &Path, spec: &AppSpec) {
 /// As `runtime-config/local.toml`, with the lab's authority for the HTTP checks.
 fn runtime_config(dir: &Path, spec: &AppSpec) -> String {
     let ca = dir.join("ca.pem");
+    let client_tls = match &spec.manifest {
+        Some(_) => String::new(),
+        None => format!(
+            r#"[[client_tls]]
+component_ids = ["health", "derp", "key"]
+hosts = ["127.0.0.1", "[::1]", "localhost", "hs.lab.test"]
+ca_roots_file = {ca:?}
+ca_use_webpki_roots = true"#
+        ),
+    };
     let store = match &spec.redis {
         Some((_, url)) => format!("type = \"redis\"\nurl = {url:?}"),
         None => {
@@ -286,11 +368,7 @@ fn runtime_config(dir: &Path, spec: &AppSpec) -> String {
 [outbound_http]
 connection_pooling = false
 
-[[client_tls]]
-component_ids = ["health", "derp", "key"]
-hosts = ["127.0.0.1", "[::1]", "localhost", "hs.lab.test"]
-ca_roots_file = {ca:?}
-ca_use_webpki_roots = true
+{client_tls}
 "#
     )
 }

@@ -1,7 +1,7 @@
 //! A TCP server whose port can be open, refused or dropped, switched at run time.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
@@ -83,13 +83,13 @@ impl Live {
 impl Server {
     /// Opens a port on 127.0.0.1; `handler` runs on a thread of its own per connection.
     pub fn start(handler: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
-        Self::start_on(Ipv4Addr::LOCALHOST.into(), handler)
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), handler)
     }
 
-    /// As [`start`](Self::start), on another address of this machine.
-    pub fn start_on(ip: IpAddr, handler: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
+    /// As [`start`](Self::start), at another address of this machine; port 0 for any.
+    pub fn start_at(at: SocketAddr, handler: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
         let server = Self {
-            port: Port::reserve_on(ip, 0),
+            port: Port::reserve_at(at),
             handler: Arc::new(handler),
             live: Arc::default(),
             gate: Mutex::new(Behind::Refused),

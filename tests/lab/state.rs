@@ -44,13 +44,25 @@ impl State {
 
     /// Puts bytes under a key, as an operator's hand or a faulty disk does. SQLite only.
     pub fn put(&self, key: &str, bytes: &[u8]) {
+        let sql = "INSERT OR REPLACE INTO spin_key_value VALUES ('default', ?1, ?2)";
+        self.open().execute(sql, (key, bytes)).unwrap();
+    }
+
+    /// Forgets what the alert component keeps. Nothing may run on the state meanwhile.
+    pub fn forget_ledger(&self) {
+        let sql = "DELETE FROM spin_key_value WHERE store = 'default' AND key = 'alert/headscale'";
+        let deleted = self.open().execute(sql, []).unwrap();
+        assert_eq!(deleted, 1, "forgetting the ledger");
+    }
+
+    /// SQLite only.
+    fn open(&self) -> Connection {
         let Self::Sqlite(file) = self else {
-            panic!("putting {key:?}: this state is not in SQLite");
+            panic!("writing to the state: it is not in SQLite");
         };
         let store = Connection::open(file).unwrap();
         store.busy_timeout(PATIENCE).unwrap();
-        let sql = "INSERT OR REPLACE INTO spin_key_value VALUES ('default', ?1, ?2)";
-        store.execute(sql, (key, bytes)).unwrap();
+        store
     }
 
     fn read(&self, key: &str) -> Option<Value> {

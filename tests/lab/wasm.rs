@@ -21,17 +21,14 @@ pub static GUESTS_DIR: LazyLock<PathBuf> = LazyLock::new(|| {
     if let Some(dir) = std::env::var_os("WATCHBELL_GUESTS") {
         return std::path::absolute(dir).unwrap();
     }
-    for guest in GUESTS {
-        cargo(&[
-            "--profile",
-            "guest",
-            "--target",
-            "wasm32-wasip2",
-            "-p",
-            guest,
-        ]);
-    }
+    GUESTS.iter().for_each(|guest| build_guest(guest));
     target_dir().join("wasm32-wasip2/guest")
+});
+
+/// The guest that does what no component of ours would.
+pub static HOSTILE_GUEST: LazyLock<PathBuf> = LazyLock::new(|| {
+    build_guest("hostile-guest");
+    target_dir().join("wasm32-wasip2/guest/hostile_guest.wasm")
 });
 
 /// The embedded runtime and CLI. `WATCHBELL_BIN` names a built one.
@@ -62,6 +59,11 @@ pub static COMPILED_DIR: LazyLock<PathBuf> = LazyLock::new(|| {
         .unwrap();
     dir
 });
+
+fn build_guest(package: &str) {
+    let profile = ["--profile", "guest", "--target", "wasm32-wasip2"];
+    cargo(&[&profile[..], &["-p", package]].concat());
+}
 
 fn target_dir() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {

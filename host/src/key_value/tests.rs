@@ -1,6 +1,8 @@
 //! The backends on real SQLite files.
 
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use super::*;
 
@@ -148,47 +150,61 @@ async fn what_is_set_outlives_a_process_that_never_closed() {
     assert_eq!(after.get("default", "a").await, Ok(Some(b"1".to_vec())));
 }
 
+/// Processes, not threads: within one process SQLite shares the state of its locks.
 #[tokio::test]
 async fn two_processes_share_a_file() {
+    const TEST: &str = "two_processes_share_a_file";
+    const FILE: &str = "WATCHBELL_TEST_SHARED_FILE";
     const WRITES: usize = 100;
+    if let Some(path) = std::env::var_os(FILE) {
+        return write_as_the_other_process(Path::new(&path), WRITES).await;
+    }
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("kv.db");
-    let stores = [sqlite(&path, Mode::Run), sqlite(&path, Mode::Run)];
-    let writers: Vec<_> = stores
-        .iter()
-        .enumerate()
-        .map(|(writer, store)| {
-            let store = store.clone();
-            // A thread each: as far as SQLite's locks go, two processes.
-            std::thread::spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_time()
-                    .build()
-                    .expect("a runtime");
-                runtime.block_on(async {
-                    for n in 0..WRITES {
-                        store
-                            .set("default", &format!("{writer}/{n}"), b"x")
-                            .await
-                            .expect("sets");
-                    }
-                });
-            })
-        })
-        .collect();
-    for writer in writers {
-        writer.join().expect("writes all");
+    let ours = sqlite(&path, Mode::Run);
+    let module = module_path!().split_once("::").expect("a crate").1;
+    let mut other = Command::new(std::env::current_exe().expect("this program"))
+        .args([&format!("{module}::{TEST}"), "--exact", "--nocapture"])
+        .env(FILE, &path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut said = BufReader::new(other.stdout.take().expect("its output")).lines();
+    let mut hears = |word: &str| said.any(|line| line.is_ok_and(|l| l.ends_with(word)));
+    assert!(hears("opened"), "the other process has the file open");
+    other
+        .stdin
+        .take()
+        .expect("its input")
+        .write_all(b"write\n")
+        .expect("tells it to write");
+    for n in 0..WRITES {
+        let key = format!("ours/{n}");
+        ours.set("default", &key, b"x").await.expect("sets");
     }
-    for store in &stores {
-        assert_eq!(
-            store.keys("default").await.map(|keys| keys.len()),
-            Ok(2 * WRITES)
-        );
-    }
+    assert!(hears("written"), "the other process has written all");
+    let keys = ours.keys("default").await.expect("lists");
+    let of = |writer: &str| keys.iter().filter(|k| k.starts_with(writer)).count();
+    assert_eq!((of("ours/"), of("theirs/")), (WRITES, WRITES));
     // The first to close leaves the file usable for the other.
-    stores[0].close().expect("closes");
-    stores[1].set("default", "last", b"x").await.expect("sets");
-    stores[1].close().expect("closes");
+    assert!(other.wait().expect("ends").success());
+    ours.set("default", "last", b"x").await.expect("sets");
+    ours.close().expect("closes");
+}
+
+/// What the other process does: opens, waits to be told, writes, closes.
+async fn write_as_the_other_process(path: &Path, writes: usize) {
+    let theirs = sqlite(path, Mode::Run);
+    println!("opened");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).expect("is told");
+    for n in 0..writes {
+        let key = format!("theirs/{n}");
+        theirs.set("default", &key, b"x").await.expect("sets");
+    }
+    theirs.close().expect("closes");
+    println!("written");
 }
 
 #[tokio::test]

@@ -25,7 +25,12 @@ pub fn write(
     match state {
         // Held until the client gives up.
         State::Hung | State::Stalled => until_closed(stream),
+        State::DerpHangs if path == "/derp" => until_closed(stream),
         State::Closes => Ok(()),
+        State::SlowProxy(status, after_ms) => {
+            std::thread::sleep(Duration::from_millis(after_ms));
+            stream.write_all(&answer(State::Proxy(status), request, path).to_bytes())
+        }
         State::Garbage => stream.write_all(b"\x00\xff\x13SSH-2.0-garbage\r\n\r\n"),
         State::Trickle => {
             for byte in answer(State::Healthy, request, path).to_bytes() {
@@ -54,6 +59,8 @@ pub fn write(
 fn answer(state: State, request: &Request, path: &str) -> Response {
     match state {
         State::Proxy(status) => Response::new(status, "text/html", "<html>Bad Gateway</html>"),
+        State::HttpToHttps => text(400, "Client sent an HTTP request to an HTTPS server.\n"),
+        State::EmptyEverything => bare(200),
         State::BlankEverything => Response::new(200, "text/html; charset=utf-8", BLANK),
         State::FailingEverything => text(500, "Internal Server Error"),
         State::Redirect => text(302, "").with("Location", "/login"),

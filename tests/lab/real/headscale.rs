@@ -1,9 +1,11 @@
 //! Headscale itself, built from the pinned `tests/real/go.mod`.
 
+use std::fs::File;
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
+use std::time::SystemTime;
 
 use tempfile::TempDir;
 
@@ -12,8 +14,12 @@ use crate::chain::AUTHORITY;
 use crate::port::Port;
 use crate::{skip, wait};
 
+static BINARY: LazyLock<Result<PathBuf, String>> = LazyLock::new(build);
+
 /// The binary, or why there is none.
-static BINARY: LazyLock<Result<PathBuf, String>> = LazyLock::new(binary);
+pub fn binary() -> Result<&'static Path, String> {
+    BINARY.as_deref().map_err(Clone::clone)
+}
 
 pub enum Database {
     Sqlite,
@@ -25,23 +31,34 @@ pub struct Headscale {
     process: Option<Process>,
     port: Port,
     dir: TempDir,
+    /// Database and keys.
+    data: PathBuf,
 }
 
 impl Headscale {
     /// Starts it, with TLS from the lab's authority. An error is a reason to skip.
     pub fn start(database: &Database) -> Result<Self, String> {
-        BINARY.as_ref()?;
+        Self::start_on(database, |_| {})
+    }
+
+    /// As [`start`](Self::start), with its data in a folder that `prepare` is shown first.
+    pub fn start_on(database: &Database, prepare: impl FnOnce(&Path)) -> Result<Self, String> {
+        binary()?;
         let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        prepare(&data);
         let port = Port::reserve();
         let (chain, key) = AUTHORITY.files();
         std::fs::write(dir.path().join("cert.pem"), chain).unwrap();
         std::fs::write(dir.path().join("key.pem"), key).unwrap();
-        let config = config(dir.path(), port.addr, database);
+        let config = config(dir.path(), &data, port.addr, database);
         std::fs::write(dir.path().join("config.yaml"), config).unwrap();
         let mut headscale = Self {
             process: None,
             port,
             dir,
+            data,
         };
         headscale.run();
         Ok(headscale)
@@ -51,14 +68,14 @@ impl Headscale {
         self.port.addr
     }
 
+    /// Where its data lies.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
     /// Starts it again, on the data that it left.
     pub fn run(&mut self) {
-        let mut command = Command::new(BINARY.as_ref().unwrap());
-        command
-            .args(["serve", "--config"])
-            .arg(self.dir.path().join("config.yaml"))
-            .current_dir(self.dir.path());
-        let mut process = Process::start(command, &self.dir.path().join("headscale.log"));
+        let mut process = self.spawn();
         wait::until("headscale to listen", || {
             process.must_run();
             TcpStream::connect(self.port.addr).ok()
@@ -66,21 +83,35 @@ impl Headscale {
         self.process = Some(process);
     }
 
+    /// Starts it again where it cannot: waits until it has given up. Whether it failed.
+    pub fn fails_to_run(&mut self) -> bool {
+        self.spawn().failed()
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) {
         self.process = None;
     }
+
+    fn spawn(&self) -> Process {
+        let mut command = Command::new(binary().unwrap());
+        command
+            .args(["serve", "--config"])
+            .arg(self.dir.path().join("config.yaml"))
+            .current_dir(self.dir.path());
+        Process::start(command, &self.dir.path().join("headscale.log"))
+    }
 }
 
-fn config(dir: &Path, addr: SocketAddr, database: &Database) -> String {
-    let dir = dir.display();
+fn config(dir: &Path, data: &Path, addr: SocketAddr, database: &Database) -> String {
+    let (dir, data) = (dir.display(), data.display());
     // Only for STUN, which no check of the lab asks; it wants a number of its own.
     let stun = UdpSocket::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap();
     let database = match database {
-        Database::Sqlite => format!("{{type: sqlite, sqlite: {{path: {dir}/db.sqlite}}}}"),
+        Database::Sqlite => format!("{{type: sqlite, sqlite: {{path: {data}/db.sqlite}}}}"),
         Database::Postgres(at) => format!(
             "{{type: postgres, postgres: {{host: {}, port: {}, name: postgres, user: lab, pass: lab, ssl: false}}}}",
             at.ip(),
@@ -95,10 +126,10 @@ metrics_listen_addr: 127.0.0.1:0
 grpc_listen_addr: 127.0.0.1:0
 tls_cert_path: {dir}/cert.pem
 tls_key_path: {dir}/key.pem
-noise: {{private_key_path: {dir}/noise.key}}
+noise: {{private_key_path: {data}/noise.key}}
 prefixes: {{v4: 100.64.0.0/10}}
 derp:
-  server: {{enabled: true, private_key_path: {dir}/derp.key, stun_listen_addr: "{stun}", verify_clients: false}}
+  server: {{enabled: true, private_key_path: {data}/derp.key, stun_listen_addr: "{stun}", verify_clients: false}}
   urls: []
   auto_update_enabled: false
 disable_check_updates: true
@@ -109,10 +140,10 @@ unix_socket: {dir}/hs.sock
     )
 }
 
-fn binary() -> Result<PathBuf, String> {
+fn build() -> Result<PathBuf, String> {
     let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("real");
     let binary = module.join("bin/headscale");
-    if binary.is_file() {
+    if is_newer(&binary, &["go.mod", "go.sum"].map(|name| module.join(name))) {
         return Ok(binary);
     }
     let go = skip::program(&["go", "/usr/local/go/bin/go"])
@@ -123,9 +154,47 @@ fn binary() -> Result<PathBuf, String> {
         .current_dir(&module)
         .status()
         .map_err(|e| format!("building headscale: {e}"))?;
-    if status.success() {
-        Ok(binary)
-    } else {
-        Err(format!("building headscale: {status}"))
+    if !status.success() {
+        return Err(format!("building headscale: {status}"));
+    }
+    // Go leaves a binary alone that would come out the same.
+    let built = File::options().append(true).open(&binary);
+    built
+        .and_then(|file| file.set_modified(SystemTime::now()))
+        .map_err(|e| format!("dating headscale: {e}"))?;
+    Ok(binary)
+}
+
+/// Whether it exists, and has been made after all of its sources.
+fn is_newer(made: &Path, sources: &[PathBuf]) -> bool {
+    let at = |path: &Path| path.metadata().and_then(|m| m.modified());
+    at(made).is_ok_and(|made| sources.iter().all(|s| at(s).is_ok_and(|s| s <= made)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn another_version_asked_for_is_another_binary() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = dir.path().join("headscale");
+        let sources = ["go.mod", "go.sum"].map(|name| dir.path().join(name));
+        let now = SystemTime::now();
+        let touch = |path: &Path, after_s| {
+            let file = File::create(path).unwrap();
+            file.set_modified(now + Duration::from_secs(after_s))
+                .unwrap();
+        };
+        sources.iter().for_each(|source| touch(source, 0));
+        assert!(!is_newer(&made, &sources), "there is none");
+        touch(&made, 1);
+        assert!(is_newer(&made, &sources), "made after both");
+        for source in &sources {
+            touch(source, 2);
+            assert!(!is_newer(&made, &sources), "{source:?} has changed");
+            touch(source, 0);
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::leash::Leash;
+use crate::wait;
 
 /// Of a failed process's log, this much is shown.
 const LOG_CHARS_SHOWN: usize = 4_000;
@@ -40,6 +41,13 @@ impl Process {
         if let Some(status) = self.child.try_wait().unwrap() {
             panic!("{:?} has ended: {status}\n{}", self.log, self.said());
         }
+    }
+
+    /// Waits until it has ended by itself. Whether it failed.
+    pub fn failed(&mut self) -> bool {
+        let what = format!("{:?} to end", self.log);
+        let status = wait::until(&what, || self.child.try_wait().unwrap());
+        !status.success()
     }
 
     pub fn signal(&self, signal: Signal) {
