@@ -134,6 +134,9 @@ impl Run {
             });
             claimed = true;
             self.store(key, ledger, &delivered)?;
+            if ledger.leased(self.began, clock::now()) {
+                break;
+            }
             match attempt(settings, &message) {
                 Ok(()) => {
                     ledger.delivered(&message.id);
@@ -161,6 +164,7 @@ impl Run {
             }
         }
         if claimed {
+            // Ours, that is: another run's stays, or comes back with what is stored.
             ledger.lease = None;
             self.store(key, ledger, &delivered)?;
         }
@@ -177,7 +181,7 @@ impl Run {
         delivered: &BTreeSet<String>,
     ) -> Result<(), Failed> {
         if let Found::Record(stored) = self.records.read::<Ledger>(key)? {
-            ledger.merge(stored, delivered, self.began);
+            ledger.merge(stored, delivered, self.began, clock::now());
         }
         self.records.write(key, ledger)
     }

@@ -142,8 +142,12 @@ impl Ledger {
 
     /// Takes in what another run has stored meanwhile, so that writing this ledger
     /// takes nothing back. `delivered` are the ids that this run has delivered, `by` is
-    /// when it began.
-    pub fn merge(&mut self, stored: Ledger, delivered: &BTreeSet<String>, by: UnixMs) {
+    /// when it began. A lease that another run holds stands before ours.
+    pub fn merge(&mut self, stored: Ledger, delivered: &BTreeSet<String>, by: UnixMs, now: UnixMs) {
+        self.lease = match stored.lease {
+            Some(other) if stored.leased(by, now) => Some(other),
+            _ => self.lease.filter(|lease| lease.by == by),
+        };
         // Taken over by another run and no longer in its outbox: delivered by it.
         self.outbox.retain(|ours| {
             let there = stored.outbox.iter().any(|m| m.id == ours.id);
@@ -166,8 +170,6 @@ impl Ledger {
                 self.monitors.insert(check, told);
             }
         }
-        let ours = self.lease.filter(|lease| lease.by == by);
-        self.lease = ours.or(stored.lease.filter(|lease| lease.by != by));
     }
 
     /// Whether the message's transition is among those taken over.

@@ -215,7 +215,7 @@ fn a_run_takes_nothing_back_that_another_has_stored() {
     stored.take(&of("derp"));
     let id = slow.outbox[0].id.clone();
     slow.delivered(&id);
-    slow.merge(stored, &[id].into(), A);
+    slow.merge(stored, &[id].into(), A, at(0));
     assert_eq!(slow.monitors.keys().collect::<Vec<_>>(), ["derp", "health"]);
     assert_eq!(checks(&slow), ["derp"]);
 }
@@ -228,7 +228,7 @@ fn what_another_run_has_delivered_is_not_sent_again() {
     let id = stored.outbox[0].id.clone();
     stored.delivered(&id);
     slow.take(&of("derp"));
-    slow.merge(stored, &[].into(), A);
+    slow.merge(stored, &[].into(), A, at(0));
     assert_eq!(checks(&slow), ["derp"]);
 }
 
@@ -239,22 +239,25 @@ fn attempts_that_another_run_has_made_count() {
     let mut slow = stored.clone();
     let id = stored.outbox[0].id.clone();
     stored.failed(&id, NotTaken::Refused, RETRY, at(30));
-    slow.merge(stored.clone(), &[].into(), A);
+    slow.merge(stored.clone(), &[].into(), A, at(0));
     assert_eq!(slow.outbox, stored.outbox);
     // And ours, which are newer, are not taken back.
     slow.failed(&id, NotTaken::Refused, RETRY, at(60));
     let ours = slow.outbox.clone();
-    slow.merge(stored, &[].into(), A);
+    slow.merge(stored, &[].into(), A, at(0));
     assert_eq!(slow.outbox, ours);
 }
 
 #[test]
 fn of_two_leases_the_stored_one_of_another_run_stands_and_a_released_one_does_not() {
-    // (ours, stored, after merging by A)
+    // (ours, stored, after merging by A at 5 s)
     for (ours, stored, merged) in [
         (None, lease(B, 9), lease(B, 9)),
+        (None, lease(B, 5), None),
         (None, lease(A, 9), None),
         (lease(A, 12), lease(A, 9), lease(A, 12)),
+        (lease(A, 12), lease(B, 9), lease(B, 9)),
+        (lease(A, 12), lease(B, 5), lease(A, 12)),
         (lease(B, 9), None, None),
     ] {
         let mut ledger = Ledger {
@@ -266,7 +269,7 @@ fn of_two_leases_the_stored_one_of_another_run_stands_and_a_released_one_does_no
             ..Ledger::default()
         };
         let shown = format!("{ours:?}, stored {:?}", stored.lease);
-        ledger.merge(stored, &[].into(), A);
+        ledger.merge(stored, &[].into(), A, at(5));
         assert_eq!(ledger.lease, merged, "{shown}");
     }
 }
