@@ -113,19 +113,19 @@ fn tell(receiver: &Receiver, alerts: usize) -> anyhow::Result<()> {
         let data = &alert["data"];
         let check = &data["checks"][0];
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-        say::info(&format!(
-            "  {} {}: {}",
-            text(&alert["type"]),
-            text(&check["label"]),
-            text(&check["detail"])
-        ));
-        match alert["type"].as_str() {
-            Some("alert.triggered") => say::info(&format!(
-                "      → {} ({})",
-                text(&data["action"]),
-                text(&check["kind"])
-            )),
-            _ => say::info(&format!("      over after {} s", data["duration_s"])),
+        let kind = text(&alert["type"]);
+        let (label, detail) = (text(&check["label"]), text(&check["detail"]));
+        if kind == "alert.triggered" {
+            say::info(&format!(
+                "  {} {label}: {detail}",
+                say::painted(&kind, "1;31")
+            ));
+            let (action, kind) = (text(&data["action"]), text(&check["kind"]));
+            say::info(&format!("      → {action} ({kind})"));
+        } else {
+            let lasted = &data["duration_s"];
+            let kind = say::painted(&kind, "1;32");
+            say::info(&format!("  {kind} {label}: over after {lasted} s"));
         }
     }
     Ok(())

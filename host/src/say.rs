@@ -28,12 +28,17 @@ pub fn error(text: &str) {
 }
 
 fn line(level: &str, colour: &str, text: &str) {
-    let line = if use_colour() {
-        format!("\x1b[{colour}m{level}:\x1b[0m {text}\n")
+    let level = painted(&format!("{level}:"), colour);
+    terminal::stderr(format!("{level} {text}\n").as_bytes());
+}
+
+/// `text` in an ANSI colour or style, where there is colour.
+pub fn painted(text: &str, colour: &str) -> String {
+    if use_colour() {
+        format!("\x1b[{colour}m{text}\x1b[0m")
     } else {
-        format!("{level}: {text}\n")
-    };
-    terminal::stderr(line.as_bytes());
+        text.to_owned()
+    }
 }
 
 /// Colour only for people, and not for those who said no (no-color.org).

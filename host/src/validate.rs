@@ -34,17 +34,12 @@ pub fn main(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
 pub fn print(findings: &[Finding]) {
     for finding in findings {
         let text = finding.to_string();
-        if !say::use_colour() {
-            say::info(&text);
-            continue;
-        }
+        let (place, rest) = text.split_once(": ").unwrap_or(("", &text));
         let colour = match finding.level {
             Level::Error => "31",
             Level::Warning => "33",
         };
-        let (place, rest) = text.split_once(": ").unwrap_or(("", &text));
-        say::info(&format!(
-            "\x1b[1m{place}:\x1b[0m \x1b[{colour}m{rest}\x1b[0m"
-        ));
+        let place = say::painted(&format!("{place}:"), "1");
+        say::info(&format!("{place} {}", say::painted(rest, colour)));
     }
 }

@@ -312,11 +312,7 @@ fn the_demo_shows_its_alerts_and_ends() {
     let manifest = dir.path().join("spin.toml");
     manifest::write(&manifest, &Changes::default());
     let mut command = Command::new(&*WATCHBELL);
-    command
-        .args(["demo", "-f"])
-        .arg(&manifest)
-        .arg("--state-dir")
-        .arg(dir.path().join("state"));
+    command.args(["demo", "-f"]).arg(&manifest);
     let answer = Answer::of(&mut command);
     assert_eq!(answer.exit, 0, "{answer:?}");
     for kind in ["alert.triggered", "alert.resolved"] {

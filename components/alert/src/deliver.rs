@@ -9,7 +9,6 @@ use watchbell_core::monitor::Monitor;
 use watchbell_core::outcome::{Kind, Outcome};
 use watchbell_core::settings::AlertSettings;
 use watchbell_core::signature::sign;
-use watchbell_core::time::UnixMs;
 use watchbell_guest::outgoing::{Request, post};
 use watchbell_guest::store::{Found, LEDGER_PREFIX, MONITOR_PREFIX, Records, ledger_key};
 use watchbell_guest::{Deadline, Failed, clock, log, variables};
@@ -23,7 +22,7 @@ pub fn run() -> Result<(), Failed> {
     let run = Run {
         settings: settings()?,
         records: Records::open()?,
-        began: clock::now(),
+        number: wasi::random::random::get_random_u64(),
         deadline: Deadline::after(RUN_MAX),
     };
     // What is rung while this run holds the lease is found by looking again.
@@ -51,7 +50,7 @@ struct Run {
     settings: Option<AlertSettings>,
     records: Records,
     /// Who this run is to others, in a lease.
-    began: UnixMs,
+    number: u64,
     deadline: Deadline,
 }
 
@@ -120,7 +119,7 @@ impl Run {
     ) -> Result<bool, Failed> {
         let mut delivered = BTreeSet::new();
         let mut claimed = false;
-        while !ledger.leased(self.began, clock::now()) {
+        while !ledger.leased(self.number, clock::now()) {
             let Some(message) = ledger.next(clock::now()).cloned() else {
                 break;
             };
@@ -129,12 +128,12 @@ impl Run {
             }
             let until = clock::now().plus(settings.webhook_timeout + LEASE_MARGIN);
             ledger.lease = Some(Lease {
-                by: self.began,
+                by: self.number,
                 until,
             });
             claimed = true;
             self.store(key, ledger, &delivered)?;
-            if ledger.leased(self.began, clock::now()) {
+            if ledger.leased(self.number, clock::now()) {
                 break;
             }
             match attempt(settings, &message) {
@@ -181,7 +180,7 @@ impl Run {
         delivered: &BTreeSet<String>,
     ) -> Result<(), Failed> {
         if let Found::Record(stored) = self.records.read::<Ledger>(key)? {
-            ledger.merge(stored, delivered, self.began, clock::now());
+            ledger.merge(stored, delivered, self.number, clock::now());
         }
         self.records.write(key, ledger)
     }

@@ -40,8 +40,9 @@ pub struct Ledger {
 /// Held by one run of the alert component while it delivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
-    /// When that run began: who holds it.
-    pub by: UnixMs,
+    /// Who holds it: a number that the run drew. Not when it began: checks that fail
+    /// together ring together, in one millisecond.
+    pub by: u64,
     pub until: UnixMs,
 }
 
@@ -142,8 +143,8 @@ impl Ledger {
 
     /// Takes in what another run has stored meanwhile, so that writing this ledger
     /// takes nothing back. `delivered` are the ids that this run has delivered, `by` is
-    /// when it began. A lease that another run holds stands before ours.
-    pub fn merge(&mut self, stored: Ledger, delivered: &BTreeSet<String>, by: UnixMs, now: UnixMs) {
+    /// its number. A lease that another run holds stands before ours.
+    pub fn merge(&mut self, stored: Ledger, delivered: &BTreeSet<String>, by: u64, now: UnixMs) {
         self.lease = match stored.lease {
             Some(other) if stored.leased(by, now) => Some(other),
             _ => self.lease.filter(|lease| lease.by == by),
@@ -223,8 +224,8 @@ impl Ledger {
         pause
     }
 
-    /// Whether another run than the one that began at `by` delivers right now.
-    pub fn leased(&self, by: UnixMs, now: UnixMs) -> bool {
+    /// Whether another run than the one with the number `by` delivers right now.
+    pub fn leased(&self, by: u64, now: UnixMs) -> bool {
         self.lease.is_some_and(|lease| {
             lease.by != by && now < lease.until && lease.until.since(now) <= LEASE_MAX
         })
