@@ -5,7 +5,11 @@ pub mod spin {
     wasmtime::component::bindgen!({
         path: "../wit/spin.wit",
         world: "imports",
-        imports: { default: async | trappable },
+        imports: {
+            // Known beforehand: nothing to wait for, in what a guest calls most.
+            "fermyon:spin/variables": trappable,
+            default: async | trappable,
+        },
         with: { "fermyon:spin/key-value.store": crate::key_value::OpenStore },
     });
 }

@@ -4,7 +4,7 @@ use crate::bindings::spin::fermyon::spin::variables::{Error, Host};
 use crate::event::Event;
 
 impl Host for Event {
-    async fn get(&mut self, name: String) -> wasmtime::Result<Result<String, Error>> {
+    fn get(&mut self, name: String) -> wasmtime::Result<Result<String, Error>> {
         if !is_name(&name) {
             return Ok(Err(Error::InvalidName(format!(
                 "reading variable {name:?}: want a letter, then lower-case letters, digits and underscores"

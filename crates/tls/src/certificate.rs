@@ -3,8 +3,12 @@
 use rustls::pki_types::{CertificateDer, alg_id};
 use sha2::{Digest, Sha256};
 use watchbell_core::outcome::one_line;
-use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::certificate::{X509Certificate, X509CertificateParser};
+use x509_parser::extensions::{
+    AuthorityInfoAccess, AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, GeneralName,
+    KeyUsage, SubjectAlternativeName, X509Extension,
+};
+use x509_parser::nom::Parser;
 use x509_parser::oid_registry as oids;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Name;
@@ -117,7 +121,9 @@ impl<'a> Certificate<'a> {
     /// The reason is for people.
     pub fn read(der: &'a CertificateDer<'_>) -> Result<Self, String> {
         let der: &'a [u8] = der.as_ref();
-        let (rest, parsed) = X509Certificate::from_der(der).map_err(|e| unreadable(&e))?;
+        // Of the extensions only those that `note` asks for are read.
+        let mut parser = X509CertificateParser::new().with_deep_parse_extensions(false);
+        let (rest, parsed) = parser.parse(der).map_err(|e| unreadable(&e))?;
         if !rest.is_empty() {
             return Err(format!("{} bytes follow the certificate", rest.len()));
         }
@@ -161,22 +167,26 @@ impl<'a> Certificate<'a> {
             for_servers: true,
         };
         for extension in parsed.extensions() {
-            certificate.note(extension.parsed_extension());
+            certificate.note(extension);
         }
         Some(certificate)
     }
 
-    fn note(&mut self, extension: &ParsedExtension<'a>) {
-        match extension {
-            ParsedExtension::SubjectAlternativeName(names) => {
+    /// An extension that cannot be read counts as absent.
+    fn note(&mut self, extension: &X509Extension<'a>) {
+        let (id, value) = (&extension.oid, extension.value);
+        if *id == oids::OID_X509_EXT_SUBJECT_ALT_NAME {
+            if let Ok((_, names)) = SubjectAlternativeName::from_der(value) {
                 self.has_names = true;
                 let shown = names.general_names.iter().filter_map(shown);
                 self.names = shown.take(NAMES_MAX).collect();
             }
-            ParsedExtension::BasicConstraints(constraints) => {
+        } else if *id == oids::OID_X509_EXT_BASIC_CONSTRAINTS {
+            if let Ok((_, constraints)) = BasicConstraints::from_der(value) {
                 self.ca = Some((constraints.ca, constraints.path_len_constraint));
             }
-            ParsedExtension::KeyUsage(usage) => {
+        } else if *id == oids::OID_X509_EXT_KEY_USAGE {
+            if let Ok((_, usage)) = KeyUsage::from_der(value) {
                 self.usage = Some(Usage {
                     digital_signature: usage.digital_signature(),
                     key_encipherment: usage.key_encipherment(),
@@ -184,10 +194,12 @@ impl<'a> Certificate<'a> {
                     key_cert_sign: usage.key_cert_sign(),
                 });
             }
-            ParsedExtension::ExtendedKeyUsage(usage) => {
+        } else if *id == oids::OID_X509_EXT_EXTENDED_KEY_USAGE {
+            if let Ok((_, usage)) = ExtendedKeyUsage::from_der(value) {
                 self.for_servers = usage.server_auth || usage.any;
             }
-            ParsedExtension::AuthorityKeyIdentifier(id) => {
+        } else if *id == oids::OID_X509_EXT_AUTHORITY_KEY_IDENTIFIER {
+            if let Ok((_, id)) = AuthorityKeyIdentifier::from_der(value) {
                 let names = id.authority_cert_issuer.iter().flatten();
                 self.issuer_s_issuer_der = { names }.find_map(|name| match name {
                     GeneralName::DirectoryName(name) => {
@@ -196,13 +208,13 @@ impl<'a> Certificate<'a> {
                     _ => None,
                 });
             }
-            ParsedExtension::AuthorityInfoAccess(access) => {
-                self.issuer_over_http = access.iter().any(|a| {
-                    a.access_method == oids::OID_PKIX_ACCESS_DESCRIPTOR_CA_ISSUERS
-                        && matches!(a.access_location, GeneralName::URI(at) if at.starts_with("http:"))
-                });
-            }
-            _ => {}
+        } else if *id == oids::OID_PKIX_AUTHORITY_INFO_ACCESS
+            && let Ok((_, access)) = AuthorityInfoAccess::from_der(value)
+        {
+            self.issuer_over_http = access.iter().any(|a| {
+                a.access_method == oids::OID_PKIX_ACCESS_DESCRIPTOR_CA_ISSUERS
+                    && matches!(a.access_location, GeneralName::URI(at) if at.starts_with("http:"))
+            });
         }
     }
 

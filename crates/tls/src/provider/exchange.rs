@@ -1,6 +1,7 @@
 //! Key exchange: X25519, P-256, P-384.
 
-use rand_core::{CryptoRng, RngCore};
+use getrandom::SysRng;
+use p256::elliptic_curve::Generate;
 use rustls::crypto::{ActiveKeyExchange, GetRandomFailed, SharedSecret, SupportedKxGroup};
 use rustls::{Error, NamedGroup, PeerMisbehaved};
 
@@ -53,10 +54,9 @@ macro_rules! nist {
 
         impl SupportedKxGroup for $group {
             fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, Error> {
-                // Its trait has no way to fail while a key is drawn: ask once beforehand.
-                getrandom::fill(&mut [0; 1]).map_err(|_| GetRandomFailed)?;
-                let secret = $curve::ecdh::EphemeralSecret::random(&mut Random);
-                let public = $curve::EncodedPoint::from(secret.public_key());
+                let secret = $curve::ecdh::EphemeralSecret::try_generate_from_rng(&mut SysRng)
+                    .map_err(|_| GetRandomFailed)?;
+                let public = $curve::Sec1Point::from(secret.public_key());
                 Ok(Box::new($active { secret, public }))
             }
 
@@ -67,7 +67,7 @@ macro_rules! nist {
 
         struct $active {
             secret: $curve::ecdh::EphemeralSecret,
-            public: $curve::EncodedPoint,
+            public: $curve::Sec1Point,
         }
 
         impl ActiveKeyExchange for $active {
@@ -97,37 +97,6 @@ nist!(P384, ActiveP384, p384, NamedGroup::secp384r1);
 
 fn bad_share() -> Error {
     PeerMisbehaved::InvalidKeyShare.into()
-}
-
-/// The host's random numbers as RustCrypto asks for them.
-struct Random;
-
-impl CryptoRng for Random {}
-
-impl RngCore for Random {
-    fn next_u32(&mut self) -> u32 {
-        let mut bytes = [0; 4];
-        self.fill_bytes(&mut bytes);
-        u32::from_le_bytes(bytes)
-    }
-
-    fn next_u64(&mut self) -> u64 {
-        let mut bytes = [0; 8];
-        self.fill_bytes(&mut bytes);
-        u64::from_le_bytes(bytes)
-    }
-
-    fn fill_bytes(&mut self, bytes: &mut [u8]) {
-        if getrandom::fill(bytes).is_err() {
-            // A key drawn from nothing would be worse than a trap.
-            panic!("the host gives no random numbers");
-        }
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), rand_core::Error> {
-        self.fill_bytes(bytes);
-        Ok(())
-    }
 }
 
 #[cfg(test)]
