@@ -18,6 +18,6 @@ fn ring(_request: &IncomingRequest, out: ResponseOutparam) {
 }
 
 watchbell_guest::export!(
-    cron = deliver::run,
+    cron = || entry::logged(deliver::run()),
     http = |request, out| ring(&request, out)
 );

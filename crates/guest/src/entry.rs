@@ -23,16 +23,16 @@ pub mod cron {
 
 /// A cron firing of a check.
 pub fn fire<C: Check>() -> Result<(), Failed> {
-    run::<C>(Wanted::WhenDue).map(drop)
+    logged(run::<C>(Wanted::WhenDue).map(drop))
 }
 
 /// A firing that failed says so in the component's own log. Nothing reads the result,
 /// and whether the host prints it depends on its version.
-#[doc(hidden)]
-pub fn logged(fired: Result<(), Failed>) {
+pub fn logged(fired: Result<(), Failed>) -> Result<(), Failed> {
     if let Err(why) = fired {
         log::line(&why);
     }
+    Ok(())
 }
 
 /// The HTTP entry of a check: the same run, answered with its outcome.
@@ -128,8 +128,7 @@ macro_rules! export {
             fn handle_cron_event(
                 _: $crate::entry::cron::Metadata,
             ) -> Result<(), $crate::entry::cron::Error> {
-                $crate::entry::logged($cron());
-                Ok(())
+                $cron().map_err($crate::entry::cron::Error::Other)
             }
         }
         impl $crate::__private::wasi::exports::http::incoming_handler::Guest for Exports {

@@ -199,6 +199,14 @@ fn next_ended(running: &mut Vec<Running>, until: Deadline) -> Option<(Running, E
             // Woken for nothing; a host that goes on so must not keep us.
             Err(ErrorCode::WouldBlock) if until.remaining().is_zero() => return None,
             Err(ErrorCode::WouldBlock) => {}
+            // The host's own denial comes from `start_connect`. This one is the network's:
+            // ICMPv6 "administratively prohibited" is EACCES on Linux.
+            Err(ErrorCode::AccessDenied) => {
+                return Some((
+                    running.swap_remove(index),
+                    Err(ErrorCode::RemoteUnreachable),
+                ));
+            }
             result => return Some((running.swap_remove(index), result)),
         }
     }
