@@ -316,6 +316,7 @@ fn the_demo_shows_its_alerts_and_ends() {
     let answer = Answer::of(&mut command);
     assert_eq!(answer.exit, 0, "{answer:?}");
     for kind in ["alert.triggered", "alert.resolved"] {
-        assert_eq!(answer.said.matches(kind).count(), 1 + 4, "{answer:?}");
+        // Five, or more: on a busy machine a probe may time out, and be told as well.
+        assert!(answer.said.matches(kind).count() > 4, "{answer:?}");
     }
 }

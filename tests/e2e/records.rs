@@ -53,6 +53,25 @@ fn an_outage_is_told_again_when_the_ledger_is_garbage() {
     });
 }
 
+/// One that has nothing to tell is replaced all the same, and said once.
+#[test]
+fn a_ledger_of_garbage_is_replaced_while_all_is_well() {
+    on_each_host("a_ledger_of_garbage_is_replaced", |host| {
+        let mut lab = Lab::well(host, Setup::default());
+        lab.runtime.stop();
+        lab.runtime.state().put("alert/headscale", GARBAGE);
+        lab.runtime.run();
+        wait::until("a ledger that can be read", || lab.runtime.state().ledger());
+        lab.wait_for_probes(3);
+        let said = "reading key \"alert/headscale\"";
+        let log = lab.runtime.log();
+        let times = log.lines().filter(|line| line.contains(said)).count();
+        // On the terminal and in the component's log.
+        assert!((1..=2).contains(&times), "{times} times:\n{log}");
+        assert!(lab.webhook.deliveries().is_empty());
+    });
+}
+
 /// An upgrade that was taken back: the later version will read them again.
 #[test]
 fn records_of_a_later_version_stay_as_they_are() {

@@ -22,6 +22,8 @@ use acts::Act;
 
 /// From an event's start to its end (`EVENT_DURATION_MAX` of the host).
 const EVENT_MAX: Duration = Duration::from_secs(60);
+/// On a machine that is busy with something else.
+const SLACK: Duration = Duration::from_secs(20);
 /// A guest's memory (`MEMORY_BYTES_MAX` of the host).
 const MEMORY_BYTES_MAX: u64 = 64 << 20;
 
@@ -344,7 +346,7 @@ fn an_endless_loop_ends_at_the_event_limit() {
         assert!(!loops.is_finished(), "the loop runs beside all of this");
         assert_eq!(loops.join().unwrap(), 500);
         let took = began.elapsed();
-        let bounds = EVENT_MAX..EVENT_MAX + Duration::from_secs(5);
+        let bounds = EVENT_MAX..EVENT_MAX + SLACK;
         assert!(bounds.contains(&took), "{took:?}");
         let line = "component \"endless\": the event ran longer than 60 s";
         let log = runtime.log();
@@ -361,7 +363,7 @@ fn an_endless_sleep_ends_at_the_event_limit() {
         let sleeps = under_way(runtime.addr(), path("sleeps", Act::Sleep, "600000"));
         assert_eq!(sleeps.join().unwrap(), 500);
         let took = began.elapsed();
-        let bounds = EVENT_MAX..EVENT_MAX + Duration::from_secs(5);
+        let bounds = EVENT_MAX..EVENT_MAX + SLACK;
         assert!(bounds.contains(&took), "{took:?}");
         assert_eq!(runtime.printed("sleeps", "stdout"), "begin\n");
     });
@@ -555,10 +557,7 @@ fn an_idle_runtime_ends_at_once() {
             runtime.signal(signal);
             let status = runtime.wait_for_end();
             let took = began.elapsed();
-            assert!(
-                took < Duration::from_secs(5),
-                "{host:?} {signal:?}: {took:?}"
-            );
+            assert!(took < SLACK, "{host:?} {signal:?}: {took:?}");
             if host == Host::Embedded {
                 assert!(status.success(), "{signal:?}: {status}");
             }

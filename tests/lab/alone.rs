@@ -52,6 +52,9 @@ pub fn small_disk(at: &Path, bytes: u64) {
         .arg(at));
 }
 
+/// Root alone does not have them in every container.
+const NEEDS: &str = "a network of its own needs CAP_SYS_ADMIN and CAP_NET_ADMIN";
+
 fn enter() -> Result<(), String> {
     let ip = program(&["ip", "/sbin/ip", "/usr/sbin/ip"]).ok_or("no ip (iproute2) is installed")?;
     // SAFETY: unsafe only for `FILES`, which takes descriptors from other threads. The
@@ -62,17 +65,18 @@ fn enter() -> Result<(), String> {
     };
     match entered {
         Ok(()) => {}
-        Err(Errno::PERM) => return Err("a network of its own needs root".to_owned()),
+        Err(Errno::PERM) => return Err(NEEDS.to_owned()),
         Err(e) => panic!("entering a network of its own: {e}"),
     }
     // Without a domain: names would be looked up in it, too.
     sethostname(b"lab").unwrap();
     // What is mounted from here on stays here.
-    mount_change(
-        "/",
-        MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
-    )
-    .unwrap();
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    match mount_change("/", private) {
+        Ok(()) => {}
+        Err(Errno::PERM | Errno::ACCESS) => return Err(NEEDS.to_owned()),
+        Err(e) => panic!("keeping mounts to itself: {e}"),
+    }
     run(Command::new(ip).args(["link", "set", "lo", "up"]));
     Ok(())
 }

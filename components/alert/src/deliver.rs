@@ -17,6 +17,10 @@ use watchbell_guest::{Deadline, Failed, clock, log, variables};
 /// sweep: the clouds cut a request at 30 s.
 const RUN_MAX: Duration = Duration::from_secs(28);
 
+/// Looks of one run. More than a few would mean that something is taken over again and
+/// again, which must not become a storm.
+const SWEEPS_MAX: usize = 16;
+
 /// Delivers everything that is due.
 pub fn run() -> Result<(), Failed> {
     let run = Run {
@@ -26,7 +30,11 @@ pub fn run() -> Result<(), Failed> {
         deadline: Deadline::after(RUN_MAX),
     };
     // What is rung while this run holds the lease is found by looking again.
-    while run.sweep()? && !run.deadline.remaining().is_zero() {}
+    for _ in 0..SWEEPS_MAX {
+        if !run.sweep()? || run.deadline.remaining().is_zero() {
+            break;
+        }
+    }
     Ok(())
 }
 
@@ -85,11 +93,12 @@ impl Run {
 
     /// Takes over what is pending in one service, and sends what is due.
     fn service(&self, key: &str, monitors: &[Monitor]) -> Result<bool, Failed> {
-        let mut ledger = match self.records.read(key)? {
-            Found::Record(ledger) => ledger,
-            Found::Nothing | Found::Broken(_) => Ledger::default(),
+        let (mut ledger, mut changed) = match self.records.read(key)? {
+            Found::Record(ledger) => (ledger, false),
+            Found::Nothing => (Ledger::default(), false),
+            // Begun anew, whether or not there is something to tell.
+            Found::Broken(_) => (Ledger::default(), true),
         };
-        let mut changed = false;
         for monitor in monitors {
             changed |= ledger.take(monitor);
         }

@@ -303,6 +303,11 @@ impl Monitor {
         let never_told = self.sequence == 0 && self.pending.is_empty();
         if told.born_at != self.born_at {
             if !never_told {
+                // Born into a clock that had gone back: the ledger takes over from the life
+                // that was born last, so this one must be it.
+                if told.born_at > self.born_at {
+                    self.born_at = UnixMs(told.born_at.0.saturating_add(1));
+                }
                 return;
             }
             self.born_at = told.born_at;

@@ -377,6 +377,20 @@ fn a_transition_is_told_of_the_check_as_it_was_then() {
     assert_eq!(well.definition.service, "other");
 }
 
+/// The record is lost and the clock went back: the ledger knows of a life born later.
+#[test]
+fn a_life_that_begins_in_the_past_is_taken_over_once() {
+    let mut stored = Ledger::default();
+    stored.take(&outage());
+    let before = UnixMs(START.0 - 1000);
+    let mut monitor = Monitor::in_place_of_lost(definition(), "got garbage", before);
+    monitor.confirm(stored.monitors.get("health"), before);
+    let mut ledger = stored.clone();
+    assert!(ledger.take(&monitor));
+    ledger.merge(stored, &[].into(), A, before);
+    assert!(!ledger.take(&monitor), "what is taken over stays so");
+}
+
 #[test]
 fn a_record_that_could_not_be_read_is_told_and_over_with_the_next_good_probe() {
     let monitor = Monitor::in_place_of_lost(definition(), "got garbage", at(0));
