@@ -188,7 +188,7 @@ impl Run {
         ledger: &mut Ledger,
         delivered: &BTreeSet<String>,
     ) -> Result<(), Failed> {
-        if let Found::Record(stored) = self.records.read::<Ledger>(key)? {
+        if let Some(stored) = self.records.peek::<Ledger>(key)? {
             ledger.merge(stored, delivered, self.number, clock::now());
         }
         self.records.write(key, ledger)
