@@ -10,7 +10,7 @@ use http::Request;
 use http::header::{AUTHORIZATION, HOST};
 use http_body_util::{BodyExt, Empty, Limited};
 use serde_json::Value;
-use watchbell_app::{App, Variables, route_pattern};
+use watchbell_app::{App, LoadOptions, Variables, route_pattern};
 use watchbell_core::settings::parse_duration;
 
 use crate::cli::CheckArgs;
@@ -54,8 +54,7 @@ pub fn not_run(id: &str, why: &str, json: bool) -> ExitCode {
 
 fn outcome(args: &CheckArgs) -> anyhow::Result<Outcome> {
     let options = args.app.load_options(up::fill(None))?;
-    let mut app =
-        run::load(&options).map_err(|_| anyhow!("reading the application's configuration"))?;
+    let mut app = run::load(&options).map_err(|_| misconfigured(&options))?;
     let token = trial(&mut app, &args.id)?;
     build_step::run(&app, false)?;
     build_step::warn_of_stale(&app);
@@ -65,6 +64,16 @@ fn outcome(args: &CheckArgs) -> anyhow::Result<Outcome> {
     let result = runtime.block_on(probe(&app, &args.id, &token));
     runtime.shutdown_background();
     result
+}
+
+/// The first of what was told on standard error: a scheduler shows one line.
+fn misconfigured(options: &LoadOptions) -> anyhow::Error {
+    let findings = watchbell_app::validate(options);
+    let first = findings.iter().find(|f| f.stops_start);
+    match first {
+        Some(finding) => anyhow!("reading the application's configuration: {finding}"),
+        None => anyhow!("reading the application's configuration"),
+    }
 }
 
 /// Leaves the one component, opens its HTTP entry with a fresh token and takes the alert

@@ -84,8 +84,11 @@ pub fn line(check: &str, outcome: &Outcome) -> String {
     let max = outcome
         .timeout
         .map_or(String::new(), |t| t.as_secs_f64().to_string());
+    let days_left = outcome.json["facts"]["days_left"]
+        .as_i64()
+        .map_or(String::new(), |days| format!(" days_left={days}"));
     format!(
-        "{} {word} - {} | time={:.3}s;;;0;{max}",
+        "{} {word} - {} | time={:.3}s;;;0;{max}{days_left}",
         check.to_ascii_uppercase(),
         one_line(&outcome.detail),
         outcome.duration.as_secs_f64()
@@ -154,6 +157,13 @@ mod tests {
             let outcome = read(json!({"status": "failed", "kind": kind})).expect(kind);
             assert_eq!(exit_code(&outcome), EXIT_UNKNOWN, "{kind}");
         }
+    }
+
+    #[test]
+    fn a_certificates_days_are_a_figure() {
+        let outcome = read(json!({"status": "up", "detail": "", "facts": {"days_left": 12}}));
+        let line = line("certificate", &outcome.expect("an outcome"));
+        assert_eq!(line, "CERTIFICATE OK -  | time=0.007s;;;0;10 days_left=12");
     }
 
     #[test]

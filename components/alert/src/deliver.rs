@@ -147,6 +147,9 @@ impl Run {
             }
             match attempt(settings, &message) {
                 Ok(()) => {
+                    if settings.webhook_url.is_some() {
+                        log::line(&format!("told the webhook: {}", message.summary()));
+                    }
                     ledger.delivered(&message.id);
                     delivered.insert(message.id);
                 }
@@ -158,11 +161,12 @@ impl Run {
                         clock::now(),
                     );
                     log::line(&format!(
-                        "delivering {} ({}) to the webhook: {}; next attempt in {} s",
+                        "delivering {} ({}) to the webhook: {}; next attempt in {} s; it says: {}",
                         message.id,
                         message.type_name(),
                         outcome.detail,
                         pause.as_secs(),
+                        message.summary(),
                     ));
                     if outcome.kind != Some(Kind::Status) {
                         // Not reachable at all: the others would only wait as long.

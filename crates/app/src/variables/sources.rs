@@ -14,7 +14,8 @@ const ENV_PREFIX: &str = "SPIN_VARIABLE";
 /// Spin's own `env` provider opens it by this name: in the working directory, wherever
 /// the manifest lies.
 const DOTENV: &str = ".env";
-/// The name that messages give to the command line.
+/// The names that messages give to the environment and to the command line.
+const ENVIRONMENT: &str = "environment";
 const COMMAND_LINE: &str = "--variable";
 
 /// All values given, first come first.
@@ -149,6 +150,17 @@ fn environment(
     let file = dotenv
         .map(|path| dotenv_values(path, report))
         .unwrap_or_default();
+    let dotenv = dotenv.and_then(Path::file_name);
+    let dotenv = dotenv.map_or(DOTENV.into(), |name| name.to_string_lossy());
+    for (keys, source) in [(wanted.env, ENVIRONMENT), (&file, &*dotenv)] {
+        let names = keys.keys().filter_map(|key| {
+            let name = key.strip_prefix(prefix)?.strip_prefix('_')?;
+            Some((key, name.to_ascii_lowercase()))
+        });
+        for (key, name) in names {
+            known(&name, &Place::file(source).key(key), wanted, report);
+        }
+    }
     let value = |name: &String| {
         let key = format!("{prefix}_{}", name.to_ascii_uppercase());
         let value = wanted.env.get(&key).or_else(|| file.get(&key))?;
