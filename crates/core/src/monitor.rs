@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::{Identity, Kind, Outcome, Status, one_line};
-use crate::settings::{Common, Severity, Threshold};
+use crate::settings::{Common, Pace, Severity, Threshold};
 use crate::time::UnixMs;
 
 /// Without a probe for more than this many intervals, nothing is known of the time between.
@@ -48,9 +48,7 @@ pub const STATE_LOST: &str = "state-lost";
 /// When things count.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
-    pub interval: Duration,
-    pub retry_interval: Duration,
-    pub firing_interval: Duration,
+    pub pace: Pace,
     pub failure_threshold: u32,
     pub success_threshold: u32,
     /// Expiry thresholds; empty for checks that see no certificate.
@@ -60,9 +58,7 @@ pub struct Policy {
 impl Policy {
     pub fn new(common: &Common, thresholds: &[Threshold]) -> Self {
         Self {
-            interval: common.interval,
-            retry_interval: common.retry_interval,
-            firing_interval: common.firing_interval,
+            pace: common.pace,
             failure_threshold: common.failure_threshold,
             success_threshold: common.success_threshold,
             thresholds: thresholds.to_vec(),
@@ -245,14 +241,14 @@ impl Monitor {
     /// Whether a probe is due: after `interval` when well or down, after
     /// `retry_interval` while something awaits confirmation. Half a firing early
     /// counts, so that jitter never costs a whole firing. A clock that went back makes it due.
-    pub fn due(&self, policy: &Policy, now: UnixMs) -> bool {
+    pub fn due(&self, pace: &Pace, now: UnixMs) -> bool {
         let Some(last) = &self.last else { return true };
         let wait = if self.unconfirmed() {
-            policy.retry_interval
+            pace.retry_interval
         } else {
-            policy.interval
+            pace.interval
         };
-        now < last.at || now.since(last.at) + policy.firing_interval / 2 >= wait
+        now < last.at || now.since(last.at) + pace.firing_interval / 2 >= wait
     }
 
     /// The check as it is configured now. Another target is another thing: what was
@@ -360,7 +356,7 @@ impl Monitor {
 /// Applies one probe's outcome. `now` is when the probe began. An outcome that
 /// comes while none was due changes nothing, so nobody can hurry a threshold.
 pub fn step(mut monitor: Monitor, policy: &Policy, outcome: &Outcome, now: UnixMs) -> Monitor {
-    if !monitor.due(policy, now) {
+    if !monitor.due(&policy.pace, now) {
         return monitor;
     }
     forget_over_gap(&mut monitor, policy, now);
@@ -391,7 +387,7 @@ fn forget_over_gap(monitor: &mut Monitor, policy: &Policy, now: UnixMs) {
         return;
     };
     let gap = now.since(last_at);
-    if gap <= policy.interval * GAP_INTERVALS {
+    if gap <= policy.pace.interval * GAP_INTERVALS {
         return;
     }
     let anew = gap > COUNT_KEPT_MAX;

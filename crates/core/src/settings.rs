@@ -11,7 +11,7 @@ mod tcp;
 
 pub use alert::AlertSettings;
 pub use certificate::{CertificateSettings, Threshold};
-pub use common::{Common, Severity, parse_duration};
+pub use common::{Common, Pace, Severity, parse_duration};
 pub use http::{Assertion, HttpSettings, JsonTest, Presence, StatusSet};
 pub use tcp::{Family, Host, Resolver, TcpSettings, parse_host, parse_resolvers};
 

@@ -9,6 +9,7 @@ use support::*;
 use watchbell_core::ledger::{Lease, Ledger, NotTaken, OUTBOX_MAX, RETRY_MAX, payload};
 use watchbell_core::monitor::{Event, Monitor, Policy, step};
 use watchbell_core::outcome::Outcome;
+use watchbell_core::settings::Pace;
 use watchbell_core::time::UnixMs;
 
 const RETRY: Duration = Duration::from_secs(10);
@@ -394,7 +395,10 @@ fn a_life_that_begins_in_the_past_is_taken_over_once() {
 #[test]
 fn a_record_that_could_not_be_read_is_told_and_over_with_the_next_good_probe() {
     let monitor = Monitor::in_place_of_lost(definition(), "got garbage", at(0));
-    assert!(monitor.due(&policy(), at(0)), "nothing has been probed");
+    assert!(
+        monitor.due(&policy().pace, at(0)),
+        "nothing has been probed"
+    );
     let Event::Triggered { reason, detail, .. } = &monitor.pending[0].event else {
         panic!("want triggered")
     };
@@ -442,7 +446,7 @@ proptest! {
         runs in prop::collection::vec((any::<bool>(), 0..5_u8), 1..30),
     ) {
         let every = Duration::from_secs(20);
-        let p = Policy { failure_threshold: 1, interval: every, ..policy() };
+        let p = Policy { failure_threshold: 1, pace: Pace { interval: every, ..policy().pace }, ..policy() };
         let mut monitor = fresh();
         let (mut stored, mut stale) = (Ledger::default(), (0, Ledger::default()));
         let mut received: Vec<(String, u64)> = Vec::new();

@@ -57,7 +57,11 @@ fn durations_have_a_number_and_a_unit() {
 fn the_defaults_are_the_documented_ones() {
     let s = tcp(&[]).unwrap().common;
     assert_eq!(
-        (s.interval, s.retry_interval, s.firing_interval),
+        (
+            s.pace.interval,
+            s.pace.retry_interval,
+            s.pace.firing_interval
+        ),
         (
             Duration::from_secs(60),
             Duration::from_secs(20),

@@ -134,13 +134,13 @@ fn a_probe_is_due_by_the_record_with_half_a_firing_of_tolerance() {
         (&confirmed, "confirmed", 130_000, true),
     ] {
         assert_eq!(
-            monitor.due(&policy(), UnixMs(START.0 + ms_after_start)),
+            monitor.due(&policy().pace, UnixMs(START.0 + ms_after_start)),
             due,
             "{name} at {ms_after_start} ms"
         );
     }
     assert!(
-        well.due(&policy(), UnixMs(START.0 - 1)),
+        well.due(&policy().pace, UnixMs(START.0 - 1)),
         "a clock that went back makes it due"
     );
 }
@@ -153,7 +153,7 @@ fn a_crash_is_confirmed_within_80_seconds_at_worst() {
         let confirmed = loop {
             let late_ms = (second * 37) % 500;
             let now = UnixMs(at(second).0 + late_ms);
-            if m.due(&policy(), now) {
+            if m.due(&policy().pace, now) {
                 m = step(
                     m,
                     &policy(),
@@ -570,7 +570,7 @@ proptest! {
     #[test]
     fn an_outcome_that_was_not_due_changes_nothing(runs in history(), second in 0..2_000_u64) {
         let m = drive(&policy(), fresh(), &runs);
-        if !m.due(&policy(), at(second)) {
+        if !m.due(&policy().pace, at(second)) {
             prop_assert_eq!(&step(m.clone(), &policy(), &down(), at(second)), &m);
         }
     }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use watchbell_core::ledger::TakenOver;
 use watchbell_core::monitor::{Definition, Memory, Monitor, Policy, step};
 use watchbell_core::outcome::{Kind, Outcome, Status};
-use watchbell_core::settings::{Common, Mistake, Reader, Threshold};
+use watchbell_core::settings::{Common, Mistake, Pace, Reader, Threshold};
 use watchbell_core::time::UnixMs;
 
 use crate::store::{Found, Records, ledger_key, monitor_key};
@@ -47,6 +47,18 @@ pub enum Wanted {
 
 /// The outcome as JSON, unless nothing was due and nothing wanted.
 pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>, Failed> {
+    let records = Records::open()?;
+    let now = clock::now();
+    let check = variables::get("check").unwrap_or_default();
+    let check = check.trim();
+    if check.is_empty() {
+        return Err("reading variable \"check\": got nothing, want the component's id".into());
+    }
+    let found = records.read(&monitor_key(check))?;
+    if wanted == Wanted::WhenDue && rests(&found, now) {
+        return Ok(None);
+    }
+
     let settings = settings::<C>();
     let (common, target, thresholds) = match &settings {
         Ok(s) => (
@@ -60,15 +72,10 @@ pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>, Failed> {
             (common, String::new(), Vec::new())
         }
     };
-    if common.check.is_empty() {
-        return Err("reading variable \"check\": got nothing, want the component's id".into());
-    }
     let policy = Policy::new(&common, &thresholds);
     let definition = define::<C>(&common, target);
-    let records = Records::open()?;
-    let now = clock::now();
-    let monitor = load(&records, &definition, now)?;
-    let due = monitor.due(&policy, now);
+    let monitor = load(found, &definition, now);
+    let due = monitor.due(&policy.pace, now);
     if wanted == Wanted::WhenDue && !due {
         return Ok(None);
     }
@@ -102,15 +109,25 @@ fn settings<C: Check>() -> Result<C::Settings, Vec<Mistake>> {
     }
 }
 
+/// Whether nothing is due yet. Of the variables only those are read that say so: most
+/// firings end here.
+fn rests(found: &Found<Monitor>, now: UnixMs) -> bool {
+    let Found::Record(monitor) = found else {
+        return false;
+    };
+    let (pace, failed) = variables::read(|get| Pace::read(&mut Reader::new(get)));
+    failed.is_none() && !monitor.due(&pace, now)
+}
+
 /// The check with its state, as it is configured now.
-fn load(records: &Records, definition: &Definition, now: UnixMs) -> Result<Monitor, Failed> {
-    let mut monitor = match records.read(&monitor_key(&definition.check))? {
+fn load(found: Found<Monitor>, definition: &Definition, now: UnixMs) -> Monitor {
+    let mut monitor = match found {
         Found::Record(monitor) => monitor,
         Found::Nothing => Monitor::new(definition.clone(), now),
         Found::Broken(why) => Monitor::in_place_of_lost(definition.clone(), &why, now),
     };
     monitor.redefine(definition.clone());
-    Ok(monitor)
+    monitor
 }
 
 /// Counts the outcome, saves, rings. `before` is the record as it was when the probe
@@ -160,7 +177,7 @@ fn define<C: Check>(common: &Common, target: String) -> Definition {
         target,
         runbook: common.runbook.clone(),
         runbook_url: common.runbook_url.clone(),
-        interval_ms: u64::try_from(common.interval.as_millis()).unwrap_or(u64::MAX),
+        interval_ms: u64::try_from(common.pace.interval.as_millis()).unwrap_or(u64::MAX),
     }
 }
 

@@ -120,15 +120,15 @@ fn intervals(component: &Resolved<'_>, period_s: u64, expression: &str, report: 
             .is_none_or(|t| parse_duration(t).is_some())
     };
     let fires = format!("cron_expression {expression:?} fires every {period_s} s");
-    if readable("firing_interval") && common.firing_interval != period {
+    if readable("firing_interval") && common.pace.firing_interval != period {
         let place = component.entry.variable_place("firing_interval");
-        let got = duration(common.firing_interval);
+        let got = duration(common.pace.firing_interval);
         let want = format!("{:?}: {fires}", duration(period));
         report.error("cron-firing-interval", &place, &got, &want);
     }
     for (name, value) in [
-        ("interval", common.interval),
-        ("retry_interval", common.retry_interval),
+        ("interval", common.pace.interval),
+        ("retry_interval", common.pace.retry_interval),
     ] {
         if readable(name) && value.as_millis() % period.as_millis().max(1) != 0 {
             let place = component.entry.variable_place(name);

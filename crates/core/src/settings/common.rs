@@ -40,13 +40,7 @@ pub struct Common {
     pub runbook: String,
     /// `runbook_url`: where to read more.
     pub runbook_url: String,
-    /// `interval`: between probes when well; default 60 s.
-    pub interval: Duration,
-    /// `retry_interval`: between probes while a failure (or a recovery) awaits
-    /// confirmation; default 20 s, at most the interval.
-    pub retry_interval: Duration,
-    /// `firing_interval`: how often the trigger fires; default 20 s, at most `retry_interval`.
-    pub firing_interval: Duration,
+    pub pace: Pace,
     /// `timeout`: the one deadline over everything a probe does; default 10 s,
     /// below the retry interval, at most 25 s.
     pub timeout: Duration,
@@ -56,10 +50,52 @@ pub struct Common {
     pub success_threshold: u32,
 }
 
-impl Common {
+/// When a check's probes are due. All that a firing needs to know before it may rest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// `interval`: between probes when well; default 60 s.
+    pub interval: Duration,
+    /// `retry_interval`: between probes while a failure (or a recovery) awaits
+    /// confirmation; default 20 s, at most the interval.
+    pub retry_interval: Duration,
+    /// `firing_interval`: how often the trigger fires; default 20 s, at most `retry_interval`.
+    pub firing_interval: Duration,
+}
+
+impl Pace {
     pub const INTERVAL: Duration = Duration::from_secs(60);
     pub const RETRY_INTERVAL: Duration = Duration::from_secs(20);
     pub const FIRING_INTERVAL: Duration = Duration::from_secs(20);
+
+    pub fn read(r: &mut Reader<'_>) -> Self {
+        let interval = duration(r, "interval", Self::INTERVAL);
+        let retry_default = Self::RETRY_INTERVAL.min(interval);
+        let retry_interval = duration(r, "retry_interval", retry_default);
+        let firing_default = Self::FIRING_INTERVAL.min(retry_interval);
+        let firing_interval = duration(r, "firing_interval", firing_default);
+        for (key, value, above, bound) in [
+            ("retry_interval", retry_interval, "interval", interval),
+            (
+                "firing_interval",
+                firing_interval,
+                "retry_interval",
+                retry_interval,
+            ),
+        ] {
+            if value > bound {
+                let want = format!("at most {above}, {}", show(bound));
+                r.mistake(key, &show(value), &want);
+            }
+        }
+        Self {
+            interval,
+            retry_interval,
+            firing_interval,
+        }
+    }
+}
+
+impl Common {
     pub const TIMEOUT: Duration = Duration::from_secs(10);
     /// The clouds cut an event at 30 s, the embedded runtime at 60 s, and a run that is
     /// cut saves no outcome: a target that hangs would never alert. What is left of the
@@ -79,32 +115,9 @@ impl Common {
         let service = r.parsed("service", Self::SERVICE.to_owned(), ID_WANT, |t| {
             is_id(t).then(|| t.to_owned())
         });
-        let interval = duration(r, "interval", Self::INTERVAL);
-        let retry_default = Self::RETRY_INTERVAL.min(interval);
-        let retry_interval = duration(r, "retry_interval", retry_default);
-        let firing_interval = duration(
-            r,
-            "firing_interval",
-            Self::FIRING_INTERVAL.min(retry_interval),
-        );
+        let pace = Pace::read(r);
+        let retry_interval = pace.retry_interval;
         let timeout = duration(r, "timeout", Self::TIMEOUT.min(retry_interval / 2));
-        for (key, value, above, bound) in [
-            ("retry_interval", retry_interval, "interval", interval),
-            (
-                "firing_interval",
-                firing_interval,
-                "retry_interval",
-                retry_interval,
-            ),
-        ] {
-            if value > bound {
-                r.mistake(
-                    key,
-                    &show(value),
-                    &format!("at most {above}, {}", show(bound)),
-                );
-            }
-        }
         if timeout >= retry_interval {
             // A probe that may run into the next would let two runs write one record.
             r.mistake(
@@ -137,9 +150,7 @@ impl Common {
             ),
             runbook: bounded(r, "runbook", RUNBOOK_CHARS_MAX).unwrap_or_default(),
             runbook_url: bounded(r, "runbook_url", RUNBOOK_CHARS_MAX).unwrap_or_default(),
-            interval,
-            retry_interval,
-            firing_interval,
+            pace,
             timeout,
             failure_threshold: threshold(r, "failure_threshold", Self::FAILURE_THRESHOLD),
             success_threshold: threshold(r, "success_threshold", Self::SUCCESS_THRESHOLD),

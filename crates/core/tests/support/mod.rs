@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use watchbell_core::monitor::{Definition, Event, Monitor, Policy, step};
 use watchbell_core::outcome::{Identity, Kind, Outcome};
-use watchbell_core::settings::{Severity, Threshold};
+use watchbell_core::settings::{Pace, Severity, Threshold};
 use watchbell_core::time::UnixMs;
 
 /// 60 s, retried after 20 s, fired every 20 s, two failures, one success.
 pub fn policy() -> Policy {
     Policy {
-        interval: Duration::from_secs(60),
-        retry_interval: Duration::from_secs(20),
-        firing_interval: Duration::from_secs(20),
+        pace: Pace {
+            interval: Duration::from_secs(60),
+            retry_interval: Duration::from_secs(20),
+            firing_interval: Duration::from_secs(20),
+        },
         failure_threshold: 2,
         success_threshold: 1,
         thresholds: [30, 14, 7, 3, 1].map(Threshold::Days).to_vec(),
