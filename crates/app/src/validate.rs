@@ -21,6 +21,8 @@ use crate::runtime_config::{RuntimeConfig, Store};
 use crate::schedule::Schedule;
 use crate::variables::{Sources, Values, Wanted};
 use resolve::Resolved;
+use watchbell_core::settings::parse_host;
+use watchbell_core::target::Url;
 
 /// The label that exists without being configured.
 const DEFAULT_STORE: &str = "default";
@@ -76,6 +78,7 @@ pub(crate) fn examine(options: &LoadOptions) -> (Option<App>, Vec<Finding>) {
     }
     let schedules = cron::check(&manifest, &resolved, &mut report);
     alerting(&manifest, &resolved, &mut report);
+    private_roots(&resolved, &config, &mut report);
 
     let app = (!report.stops_start()).then(|| App {
         name: manifest.name.clone(),
@@ -294,6 +297,36 @@ fn runtime(
             let want = suggest(id, ids.iter().copied());
             report.error("client-tls-component", place, &quoted(id), &want);
         }
+    }
+}
+
+/// Private roots reach the certificate check by its variable, the HTTP checks only by the
+/// runtime config: with one of them alone a healthy server fails.
+fn private_roots(resolved: &[Resolved<'_>], config: &RuntimeConfig, report: &mut Report) {
+    let Some(trusting) = resolved
+        .iter()
+        .find(|r| r.text("ca_certificates").is_some())
+    else {
+        return;
+    };
+    let of_that_host = |r: &&Resolved<'_>| {
+        let url = r.text("url").and_then(Url::parse);
+        let host = trusting.text("host").and_then(parse_host);
+        r.kind == Some(Kind::HttpCheck) && url.is_some_and(|u| u.tls && Some(u.host) == host)
+    };
+    let told = |id: &str| config.client_tls_components.iter().any(|(c, _)| c == id);
+    let ids: Vec<&str> = resolved
+        .iter()
+        .filter(of_that_host)
+        .map(|r| r.entry.id.as_str())
+        .collect();
+    let left: Vec<&str> = ids.into_iter().filter(|id| !told(id)).collect();
+    if !left.is_empty() {
+        let given = trusting.given_by.get("ca_certificates").cloned();
+        let place = given.unwrap_or_else(|| trusting.entry.variable_place("ca_certificates"));
+        let got = format!("private roots unknown to {}", left.join(", "));
+        let want = "[[client_tls]] with ca_roots_file in the runtime config for them too";
+        report.warning("private-roots-unknown", &place, &got, want);
     }
 }
 
