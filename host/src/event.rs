@@ -37,6 +37,7 @@ pub enum Origin {
 pub fn linker(engine: &Engine) -> anyhow::Result<Linker<Event>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    sockets::deny_at_start(&mut linker, |event: &Event| &event.component.permissions)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     spin::Imports::add_to_linker::<_, HasSelf<Event>>(&mut linker, |event| event)?;
     Ok(linker)

@@ -3,8 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use wasmtime_wasi::WasiCtxBuilder;
-use wasmtime_wasi::sockets::SocketAddrUse;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Linker, Resource};
+use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpSocketAddress, Network};
+use wasmtime_wasi::p2::bindings::sockets::tcp::{HostTcpSocket, TcpSocket};
+use wasmtime_wasi::sockets::{SocketAddrUse, WasiSocketsView};
+use wasmtime_wasi::{WasiCtxBuilder, WasiView};
 use watchbell_app::{AllowedHosts, BlockedNetworks, PermissionError};
 
 /// `allowed_outbound_hosts` of one component and the networks that the operator blocks for all.
@@ -77,3 +81,35 @@ pub fn permit(wasi: &mut WasiCtxBuilder, permissions: Arc<Permissions>) {
             Box::pin(std::future::ready(allowed))
         });
 }
+
+/// Denies a connection where Spin denies it: when it is begun. wasmtime-wasi (48.0) says so
+/// only when it is awaited, where a guest cannot tell it from the network's own prohibition
+/// (ICMPv6 "administratively prohibited" is EACCES on Linux).
+pub fn deny_at_start<T: WasiView + 'static>(
+    linker: &mut Linker<T>,
+    permissions: fn(&T) -> &Permissions,
+) -> anyhow::Result<()> {
+    linker.allow_shadowing(true);
+    linker.instance(TCP)?.func_wrap(
+        START_CONNECT,
+        move |mut store: StoreContextMut<'_, T>, (socket, network, address): StartConnect| {
+            let to = SocketAddr::from(address);
+            if !permissions(store.data()).allows_socket(to, SocketAddrUse::TcpConnect) {
+                return Ok((Err(ErrorCode::AccessDenied),));
+            }
+            let mut sockets = store.data_mut().sockets();
+            match sockets.start_connect(socket, network, address) {
+                Ok(()) => Ok((Ok(()),)),
+                Err(error) => Ok((Err(error.downcast()?),)),
+            }
+        },
+    )?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+type StartConnect = (Resource<TcpSocket>, Resource<Network>, IpSocketAddress);
+
+/// As wasmtime-wasi links it.
+const TCP: &str = "wasi:sockets/tcp@0.2.12";
+const START_CONNECT: &str = "[method]tcp-socket.start-connect";

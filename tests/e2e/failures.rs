@@ -184,6 +184,26 @@ fn blocked(test: &str, ip: IpAddr, policies: &[(Policy, [Alert; 5])]) {
     });
 }
 
+/// A permission that is missing is told as that, and not as the network's trouble.
+#[test]
+fn what_the_manifest_does_not_permit_is_denied() {
+    on_each_host("what_the_manifest_does_not_permit_is_denied", |host| {
+        let setup = Setup {
+            changes: Changes {
+                no_sockets: true,
+                ..Changes::default()
+            },
+            ..Setup::default()
+        };
+        let lab = Lab::open(host, setup);
+        let told = lab.webhook.wait_for(2);
+        lab.wait_for_probes(2);
+        let denied = [alert("port", "denied"), alert("certificate", "denied")];
+        expect("alert.triggered", &told, &denied);
+        assert_eq!(lab.webhook.messages().len(), 2);
+    });
+}
+
 #[test]
 fn proxy_misroutes_the_key() {
     for (route, kind) in [

@@ -58,6 +58,8 @@ pub struct Changes {
     pub http_host: Option<&'static str>,
     /// Switches the alert component's own trigger off.
     pub no_sweep: bool,
+    /// The socket checks may ring, and reach nothing else.
+    pub no_sockets: bool,
 }
 
 impl Default for Changes {
@@ -67,6 +69,7 @@ impl Default for Changes {
             variables: Vec::new(),
             http_host: None,
             no_sweep: false,
+            no_sockets: false,
         }
     }
 }
@@ -97,6 +100,11 @@ pub fn write(to: &Path, changes: &Changes) {
             variables["webhook_timeout"] = value("1s");
             variables["webhook_retry_interval"] = value("1s");
         }
+        if changes.no_sockets && ["port", "certificate"].contains(&id.as_str()) {
+            let ring = toml_edit::Array::from_iter(["{{ alert_url }}"]);
+            component["allowed_outbound_hosts"] = value(ring);
+        }
+        let variables = &mut component["variables"];
         if let (Some(host), Some(_)) = (changes.http_host, variables.get("url")) {
             go_to(component, host);
         }
