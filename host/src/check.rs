@@ -45,7 +45,7 @@ pub fn main(args: &CheckArgs) -> ExitCode {
 /// A plugin's first line is what its scheduler shows: on standard output, too.
 pub fn not_run(id: &str, why: &str, json: bool) -> ExitCode {
     if json {
-        println!("{}", serde_json::json!({ "check": id, "error": why }));
+        println!("{}", nagios::not_run_json(id, why));
     } else {
         println!("{}", nagios::not_run(id, why));
     }

@@ -1,5 +1,7 @@
 //! The HTTP trigger: a request, its route, a fresh instance, its response.
 
+mod connections;
+
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -27,9 +29,9 @@ use crate::engine::{EVENT_DURATION_MAX, HTTP_EVENTS_MAX, Running, TimeUp};
 use crate::event::{self, Origin};
 use crate::routes::{Match, Routes, WELL_KNOWN_PREFIX};
 use crate::say;
+use connections::{Connections, Place};
 
-/// Open connections; more wait in the listener's queue. Ours come from our own checks, a
-/// browser, a scraper.
+/// Open connections. Ours come from our own checks, a browser, a scraper.
 const CONNECTIONS_MAX: u32 = 256;
 /// From accepting a connection, or the last response on it, to the end of the next request's headers.
 const HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
@@ -80,13 +82,13 @@ impl Server {
 
     /// Serves until `stop`; then takes no more, and returns when the open requests have ended.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
-        let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
+        let connections = Connections::new(CONNECTIONS_MAX as usize);
         loop {
             let accepted = tokio::select! {
                 accepted = accept(&listener, &connections) => accepted,
                 _ = stop.wait_for(|stopped| *stopped) => break,
             };
-            let (stream, client, permit) = match accepted {
+            let (stream, client, place) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     say::warn(&format!("accepting a connection: {error:#}"));
@@ -97,24 +99,33 @@ impl Server {
             let server = self.clone();
             let stop = stop.clone();
             tokio::spawn(async move {
-                server.connection(stream, client, stop).await;
-                drop(permit);
+                tokio::select! {
+                    () = server.connection(stream, client, place.clone(), stop) => {}
+                    () = place.makes_room() => {
+                        say::debug(&format!("{client} made room for another connection"));
+                    }
+                }
             });
         }
         drop(listener);
-        // All of them back: no connection is left. Closed they never are.
-        let _ = connections.acquire_many(CONNECTIONS_MAX).await;
+        connections.all_ended(CONNECTIONS_MAX).await;
     }
 
     async fn connection(
         self: Arc<Self>,
         stream: tokio::net::TcpStream,
         client: SocketAddr,
+        place: Arc<Place>,
         mut stop: watch::Receiver<bool>,
     ) {
         let service = service_fn(move |request| {
-            let server = self.clone();
-            async move { Ok::<_, Infallible>(server.handle(request, client).await) }
+            let (server, place) = (self.clone(), place.clone());
+            async move {
+                place.works();
+                let reply = server.handle(request, client).await;
+                place.waits();
+                Ok::<_, Infallible>(reply)
+            }
         });
         let mut connection = std::pin::pin!(
             http1::Builder::new()
@@ -261,17 +272,13 @@ where
 
 async fn accept(
     listener: &TcpListener,
-    connections: &Arc<Semaphore>,
-) -> anyhow::Result<(
-    tokio::net::TcpStream,
-    SocketAddr,
-    tokio::sync::OwnedSemaphorePermit,
-)> {
-    let permit = connections.clone().acquire_owned().await?;
+    connections: &Connections,
+) -> anyhow::Result<(tokio::net::TcpStream, SocketAddr, Arc<Place>)> {
     let (stream, client) = listener.accept().await?;
+    let place = connections.admit().await.context("no place")?;
     // Responses are small and written whole.
     let _ = stream.set_nodelay(true);
-    Ok((stream, client, permit))
+    Ok((stream, client, place))
 }
 
 /// Absolute URL and Spin's own headers.

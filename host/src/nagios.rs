@@ -100,6 +100,19 @@ pub fn not_run(check: &str, why: &str) -> String {
     format!("{} UNKNOWN - {}", check.to_ascii_uppercase(), one_line(why))
 }
 
+/// The same in the shape of an outcome.
+pub fn not_run_json(check: &str, why: &str) -> Value {
+    serde_json::json!({
+        "check": check,
+        "status": "failed",
+        "kind": "internal",
+        "reason": null,
+        "detail": why,
+        "duration_ms": 0,
+        "facts": {},
+    })
+}
+
 /// The bar begins the figures, and a line end the long text.
 fn one_line(text: &str) -> String {
     text.chars()

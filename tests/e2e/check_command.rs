@@ -54,7 +54,11 @@ impl Bench {
         if !want_reason.is_empty() {
             assert_eq!(reason, want_reason, "{id}: {json:#}");
         }
-        let status = ["up", "degraded", "failed"][usize::try_from(exit).unwrap()];
+        let status = match exit {
+            UP => "up",
+            DEGRADED => "degraded",
+            _ => "failed",
+        };
         assert_eq!(json["status"], status, "{json:#}");
         assert_eq!(json["check"], id);
         assert!(json["duration_ms"].is_u64(), "{json:#}");
@@ -225,7 +229,9 @@ fn without_json_it_is_a_nagios_plugin() {
 #[test]
 fn what_cannot_be_run_is_no_verdict() {
     let bench = Bench::new(Speaks::Https(Chain::Valid));
-    assert_eq!(bench.check("no-such-check", true, &[]).exit, COULD_NOT_RUN);
     let mistake = [("headscale_derp", "perhaps")];
-    assert_eq!(bench.check("derp", true, &mistake).exit, COULD_NOT_RUN);
+    for (check, variables) in [("no-such-check", &[][..]), ("derp", &mistake)] {
+        let json = bench.expect(check, variables, (COULD_NOT_RUN, "internal", ""));
+        assert!(!json["detail"].as_str().unwrap().is_empty(), "{json:#}");
+    }
 }

@@ -108,7 +108,7 @@ fn state_that_cannot_be_read_is_no_verdict() {
         let answer = other.check("health");
         assert_eq!(answer.exit, exit, "{what}: {answer:?}");
         if exit == COULD_NOT_RUN {
-            let error = answer.json()["error"].as_str().unwrap().to_owned();
+            let error = answer.json()["detail"].as_str().unwrap().to_owned();
             assert!(error.contains("state"), "{what}: {error}");
         }
     }
@@ -151,7 +151,7 @@ fn an_unknown_check_is_told_the_known_ones() {
             let answer = Answer::of(&mut command);
             assert_eq!(answer.exit, COULD_NOT_RUN, "{id:?}: {answer:?}");
             let told = if json {
-                answer.json()["error"].as_str().unwrap().to_owned()
+                answer.json()["detail"].as_str().unwrap().to_owned()
             } else {
                 answer.text.lines().next().unwrap_or_default().to_owned()
             };

@@ -178,6 +178,7 @@ fn names_resolve_against_resistance() {
             (honest.clone(), Some(Decoy::WrongQuestion)),
             (honest.clone(), Some(Decoy::OtherPort)),
             (Answer::Truncated(ip.clone()), None),
+            (Answer::OverTcp(ip.clone()), None),
             (Answer::Aliases(4, ip.clone()), None),
         ] {
             lab.dns.answer(answer.clone());

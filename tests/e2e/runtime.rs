@@ -4,7 +4,8 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,8 @@ use acts::Act;
 const EVENT_MAX: Duration = Duration::from_secs(60);
 /// On a machine that is busy with something else.
 const SLACK: Duration = Duration::from_secs(20);
+/// Open connections (`CONNECTIONS_MAX` of the host).
+const CONNECTIONS_MAX: usize = 256;
 /// A guest's memory (`MEMORY_BYTES_MAX` of the host).
 const MEMORY_BYTES_MAX: u64 = 64 << 20;
 
@@ -481,6 +484,28 @@ fn a_request_bears_spins_headers() {
         ];
         assert_eq!(got, want, "{host:?}");
         assert_eq!(said(&runtime, "act", Act::Headers, "no-such"), "");
+    });
+}
+
+/// Whoever holds connections open without asking anything makes room for who asks.
+#[test]
+fn half_sent_requests_keep_nobody_out() {
+    embedded("half_sent_requests_keep_nobody_out", || {
+        let runtime = start(Host::Embedded, &[Stanza::new("here")]);
+        let half_sent: Vec<TcpStream> = (0..CONNECTIONS_MAX + 44)
+            .map(|_| {
+                let mut stream = TcpStream::connect(runtime.addr()).unwrap();
+                stream.write_all(b"GET /here/count HTTP/1.1\r\n").unwrap();
+                stream
+            })
+            .collect();
+        let answer = runtime.request("/here/count", &[]).unwrap();
+        assert_eq!(answer.status, 200);
+        // And not only after the time that a request's headers may take.
+        let mut youngest = half_sent.last().unwrap();
+        youngest.set_nonblocking(true).unwrap();
+        let waits = youngest.read(&mut [0]).unwrap_err();
+        assert_eq!(waits.kind(), ErrorKind::WouldBlock);
     });
 }
 

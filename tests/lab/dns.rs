@@ -26,6 +26,8 @@ pub enum Answer {
     ServFail,
     /// Nothing at all.
     Silent,
+    /// Nothing over UDP, whole over TCP.
+    OverTcp(Vec<IpAddr>),
     /// Cut over UDP, whole over TCP.
     Truncated(Vec<IpAddr>),
     /// So many aliases, then the addresses.

@@ -196,10 +196,21 @@ fn redis_url(text: &str, place: &Place, report: &mut Report) {
 }
 
 fn providers(root: &Table<'_>, cwd: &Path, report: &mut Report) -> Vec<Provider> {
-    // Spin looks at the old name only when the new one is absent.
-    let name = match root.get("variables_provider") {
-        Some(_) => "variables_provider",
-        None => "config_provider",
+    // Spin looks at the old name only when the new one is absent, and refuses it beside that.
+    let [new, old] = ["variables_provider", "config_provider"];
+    let name = match (root.get(new), root.get(old)) {
+        (Some(_), Some(_)) => {
+            let want = "all of them under \"variables_provider\"";
+            report.stop(
+                "two-names",
+                &root.place_of(old),
+                "\"config_provider\" beside \"variables_provider\"",
+                want,
+            );
+            new
+        }
+        (None, Some(_)) => old,
+        _ => new,
     };
     let mut providers = Vec::new();
     for table in root.tables(name, report) {

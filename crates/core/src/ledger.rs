@@ -360,7 +360,8 @@ pub fn payload(message: &Message) -> serde_json::Value {
     match &message.transition.event {
         Event::Triggered { failing_since, .. } | Event::Resolved { failing_since, .. } => {
             data["failing_since"] = failing_since.rfc3339().into();
-            data["duration_s"] = at.since(*failing_since).as_secs().into();
+            // Of the two times as they are shown, in whole seconds.
+            data["duration_s"] = (at.unix_s() - failing_since.unix_s()).max(0).into();
         }
         Event::CertificateExpiring {
             sha256,

@@ -53,9 +53,15 @@ impl Url {
         })
     }
 
-    /// Resolves a `Location` against this URL (RFC 3986, section 5, as far as
-    /// servers use it: absolute, scheme-relative, path, query; dot segments are left to the server).
+    /// Resolves a `Location` against this URL (RFC 3986, section 5.2, as far as servers use
+    /// it: absolute, scheme-relative, path, query).
     pub fn join(&self, location: &str) -> Option<Self> {
+        let mut url = self.joined(location)?;
+        url.path = without_dots(&url.path);
+        Some(url)
+    }
+
+    fn joined(&self, location: &str) -> Option<Self> {
         let location = location.split('#').next().unwrap_or_default();
         let base = format!("{}://{}", self.scheme(), self.authority());
         if location.contains("://") && !location.starts_with(['/', '?']) {
@@ -92,6 +98,25 @@ impl std::fmt::Display for Url {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}://{}{}", self.scheme(), self.authority(), self.path)
     }
+}
+
+/// `/a/b/../c?d` is `/a/c?d` (RFC 3986, section 5.2.4).
+fn without_dots(path_and_query: &str) -> String {
+    let end = path_and_query.find('?').unwrap_or(path_and_query.len());
+    let (path, query) = path_and_query.split_at(end);
+    let mut kept: Vec<&str> = Vec::new();
+    // The first is what stands before the first slash: nothing.
+    for segment in path.split('/').skip(1) {
+        match segment {
+            "." => {}
+            ".." => drop(kept.pop()),
+            named => kept.push(named),
+        }
+    }
+    if path.ends_with("/.") || path.ends_with("/..") {
+        kept.push("");
+    }
+    format!("/{}{query}", kept.join("/"))
 }
 
 /// `host`, `host:port`, `[v6]`, `[v6]:port`, and `v6:port` as templates make it.
@@ -167,6 +192,12 @@ mod tests {
         for (location, want) in [
             ("/x", Some("https://h:8443/x")),
             ("c", Some("https://h:8443/a/c")),
+            ("../c", Some("https://h:8443/c")),
+            ("../../c/./d?e=../f", Some("https://h:8443/c/d?e=../f")),
+            ("..", Some("https://h:8443/")),
+            ("./", Some("https://h:8443/a/")),
+            ("/x/y/..", Some("https://h:8443/x/")),
+            ("http://o/x/../y", Some("http://o/y")),
             ("?q=2", Some("https://h:8443/a/b?q=2")),
             ("//o/x", Some("https://o/x")),
             ("http://o:81/x#frag", Some("http://o:81/x")),

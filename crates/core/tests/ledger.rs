@@ -54,6 +54,24 @@ fn a_transition_is_taken_over_once_however_often_it_is_rung() {
     assert_eq!(types(&ledger), ["alert.triggered"]);
 }
 
+/// So that whoever subtracts the two times gets the same.
+#[test]
+fn a_duration_is_the_difference_of_the_times_shown() {
+    let mut monitor = outage();
+    let transition = &mut monitor.pending[0];
+    transition.at = UnixMs(at(20).0 + 100);
+    let Event::Triggered { failing_since, .. } = &mut transition.event else {
+        panic!("want a triggered")
+    };
+    *failing_since = UnixMs(at(0).0 + 900);
+    let mut ledger = Ledger::default();
+    ledger.take(&monitor);
+    let body = payload(&ledger.outbox[0]);
+    assert_eq!(body["timestamp"], at(20).rfc3339());
+    assert_eq!(body["data"]["failing_since"], at(0).rfc3339());
+    assert_eq!(body["data"]["duration_s"], 20);
+}
+
 #[test]
 fn a_quiet_monitor_costs_no_entry() {
     let mut ledger = Ledger::default();

@@ -188,6 +188,7 @@ fn resolvers_are_addresses_in_their_order() {
             Some("127.0.0.1:5353 [::1]:53 [::1]:54"),
         ),
         ("dns.example.com", None),
+        ("127.0.0.1:0", None),
         (",", None),
     ] {
         assert_eq!(list(text).as_deref(), want, "{text:?}");

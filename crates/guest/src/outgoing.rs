@@ -233,7 +233,7 @@ fn timeout(url: &Url, what: &str, allowed: Duration) -> Outcome {
     Outcome::failed(
         Kind::Timeout,
         format!(
-            "waiting for {what} from {:?}: nothing within {} ms",
+            "waiting for {what} from {:?}: in vain for {} ms",
             url.authority(),
             allowed.as_millis()
         ),

@@ -10,7 +10,7 @@ use domain::rdata::{A, Aaaa, Cname};
 /// Aliases followed within one answer, and further questions asked because an answer
 /// held an alias alone. Real chains have three or four.
 pub const ALIASES_MAX: usize = 8;
-/// Addresses taken from one answer; more are not tried anyway.
+/// Addresses taken from one answer, and so tried, of each family.
 const ADDRESSES_MAX: usize = 32;
 /// A header is 12 bytes (RFC 1035, section 4.1.1).
 const HEADER_BYTES: usize = 12;
@@ -44,6 +44,8 @@ pub enum Answer {
     ServerFailed(Cow<'static, str>),
     /// Cut: ask again over TCP.
     Truncated,
+    /// An answer to this question, whose records cannot be read.
+    Unreadable,
 }
 
 /// One question, and its bytes.
@@ -88,15 +90,20 @@ impl Question {
     pub fn read(&self, message: &[u8]) -> Option<Answer> {
         let answer = Message::from_slice(message).ok()?;
         let header = answer.header();
-        let asked = self.bytes.get(HEADER_BYTES..)?;
-        let repeated = message.get(HEADER_BYTES..self.bytes.len())?;
         let ours = message.get(..2) == self.bytes.get(..2)
             && header.qr()
-            && header.opcode() == Opcode::QUERY
-            && answer.header_counts().qdcount() == 1
-            // Byte for byte but for the case of letters, which a server may change.
-            && repeated.eq_ignore_ascii_case(asked);
+            && header.opcode() == Opcode::QUERY;
         if !ours {
+            return None;
+        }
+        // A server that could not read the question cannot repeat it.
+        if header.rcode() == Rcode::FORMERR && message.len() == HEADER_BYTES {
+            return Some(Answer::ServerFailed(words(Rcode::FORMERR)));
+        }
+        let asked = self.bytes.get(HEADER_BYTES..)?;
+        let repeated = message.get(HEADER_BYTES..self.bytes.len())?;
+        // Byte for byte but for the case of letters, which a server may change.
+        if answer.header_counts().qdcount() != 1 || !repeated.eq_ignore_ascii_case(asked) {
             return None;
         }
         // Before the rest: what is cut may be cut in the middle of a record.
@@ -104,7 +111,7 @@ impl Question {
             return Some(Answer::Truncated);
         }
         match header.rcode() {
-            Rcode::NOERROR => self.follow(answer),
+            Rcode::NOERROR => Some(self.follow(answer).unwrap_or(Answer::Unreadable)),
             Rcode::NXDOMAIN => Some(Answer::NoSuchName),
             other => Some(Answer::ServerFailed(words(other))),
         }

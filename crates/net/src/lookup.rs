@@ -21,12 +21,12 @@ struct Track {
     state: State,
 }
 
-/// Open and Cut end in Ended; an alias leads from both back to Open.
+/// Open and Stream end in Ended; an alias leads from both back to Open.
 enum State {
     /// Awaits a datagram.
     Open,
-    /// The answer was cut: awaits TCP.
-    Cut,
+    /// Awaits TCP: the answer was cut, or, in words, what came of asking over UDP.
+    Stream(Option<String>),
     Ended(End),
 }
 
@@ -98,18 +98,12 @@ impl Lookup {
             .map(|t| &t.question)
     }
 
-    /// The first question to be asked over TCP.
-    pub fn cut(&self) -> Option<&Question> {
+    /// The questions to be asked over TCP.
+    pub fn streams(&self) -> impl Iterator<Item = &Question> {
         self.tracks
             .iter()
-            .find(|t| matches!(t.state, State::Cut))
+            .filter(|t| matches!(t.state, State::Stream(_)))
             .map(|t| &t.question)
-    }
-
-    /// How many questions are to be asked over TCP.
-    pub fn cut_count(&self) -> usize {
-        let cut = |t: &&Track| matches!(t.state, State::Cut);
-        self.tracks.iter().filter(cut).count()
     }
 
     /// Whether what is there suffices, whatever becomes of the rest.
@@ -129,32 +123,27 @@ impl Lookup {
         Taken::Stranger
     }
 
-    /// Takes what came over TCP for the question that [`Self::cut`] gives.
+    /// Takes what came over TCP for the first of [`Self::streams`].
     pub fn take_tcp(&mut self, message: Result<Vec<u8>, Trouble>, new_id: &dyn Fn() -> u16) {
-        let Some(track) = self
-            .tracks
-            .iter_mut()
-            .find(|t| matches!(t.state, State::Cut))
-        else {
-            return;
-        };
-        match message.map(|m| track.question.read(&m)) {
-            Ok(None | Some(Answer::Truncated)) => {
-                let words = "no valid answer over TCP".into();
-                track.state = State::Ended(End::Answer(Answer::ServerFailed(words)));
+        for track in &mut self.tracks {
+            if let State::Stream(over_udp) = &mut track.state {
+                let over_udp = over_udp.take();
+                return track.take_tcp(message, over_udp, new_id);
             }
-            Ok(Some(answer)) => {
-                track.take(answer, new_id);
-            }
-            Err(trouble) => track.state = State::Ended(End::Trouble(trouble)),
         }
     }
 
-    /// What awaits a datagram waits no longer.
+    /// What awaits a datagram waits no longer: it is asked over TCP, unless nothing may be
+    /// asked or what is there suffices.
     pub fn give_up(&mut self, trouble: &Trouble) {
+        let ends = trouble.kind == Kind::Denied || self.suffices();
         for track in &mut self.tracks {
             if matches!(track.state, State::Open) {
-                track.state = State::Ended(End::Trouble(trouble.clone()));
+                track.state = if ends {
+                    State::Ended(End::Trouble(trouble.clone()))
+                } else {
+                    State::Stream(Some(trouble.words.clone()))
+                };
             }
         }
     }
@@ -166,7 +155,7 @@ impl Lookup {
             && self
                 .tracks
                 .iter()
-                .any(|t| matches!(t.state, State::Cut) || !t.addresses().is_empty())
+                .any(|t| matches!(t.state, State::Stream(_)) || !t.addresses().is_empty())
         {
             Progress::Enough
         } else {
@@ -204,7 +193,9 @@ impl Lookup {
 impl Track {
     fn take(&mut self, answer: Answer, new_id: &dyn Fn() -> u16) -> Taken {
         self.state = match answer {
-            Answer::Truncated => State::Cut,
+            Answer::Truncated => State::Stream(None),
+            // Something on the way may have mangled it that does not touch TCP.
+            Answer::Unreadable => State::Stream(Some(UNREADABLE.into())),
             Answer::Alias(target) if self.aliases < ALIASES_MAX => {
                 self.aliases += 1;
                 // The id and the port are what a forger off the path must guess
@@ -219,6 +210,28 @@ impl Track {
             other => State::Ended(End::Answer(other)),
         };
         Taken::Answer
+    }
+
+    /// `over_udp` says what came of asking there, where nothing did.
+    fn take_tcp(
+        &mut self,
+        message: Result<Vec<u8>, Trouble>,
+        over_udp: Option<String>,
+        new_id: &dyn Fn() -> u16,
+    ) {
+        let mut trouble = match message.map(|m| self.question.read(&m)) {
+            Ok(Some(Answer::Truncated)) => Trouble::over_tcp(Kind::Protocol, "an answer cut short"),
+            Ok(None | Some(Answer::Unreadable)) => Trouble::over_tcp(Kind::Protocol, UNREADABLE),
+            Ok(Some(answer)) => {
+                self.take(answer, new_id);
+                return;
+            }
+            Err(trouble) => trouble,
+        };
+        if let Some(words) = over_udp {
+            trouble.words = format!("{words}; {}", trouble.words);
+        }
+        self.state = State::Ended(End::Trouble(trouble));
     }
 
     fn addresses(&self) -> &[IpAddr] {
@@ -249,7 +262,7 @@ impl Track {
                 last_word: false,
             },
             State::Ended(End::Trouble(trouble)) => dns("no-answer", trouble.words.clone()),
-            State::Open | State::Cut => dns("no-answer", "no answer".into()),
+            State::Open | State::Stream(_) => dns("no-answer", "no answer".into()),
             State::Ended(End::Answer(_)) => no_address(match self.question.record() {
                 Record::A => "the name has no IPv4 address",
                 Record::Aaaa => "the name has no IPv6 address",
@@ -259,6 +272,17 @@ impl Track {
 }
 
 const NO_ADDRESS_RANK: u8 = 4;
+/// What an answer is whose records cannot be read.
+const UNREADABLE: &str = "an answer that cannot be read";
+
+impl Trouble {
+    pub fn over_tcp(kind: Kind, words: &str) -> Self {
+        Self {
+            kind,
+            words: format!("over TCP: {words}"),
+        }
+    }
+}
 
 impl Refusal {
     /// The most certain first; see [`Lookup::conclude`].

@@ -1,4 +1,5 @@
-//! From a name to addresses: UDP to each resolver in turn, TCP where an answer is cut.
+//! From a name to addresses: each resolver in turn, over UDP, and over TCP where an answer
+//! is cut or none comes.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -89,7 +90,8 @@ fn failed(name: &str, refusals: &[(Resolver, Refusal)]) -> Outcome {
     }
 }
 
-/// Asks one resolver until it has said all, or time is up.
+/// Asks one resolver until it has said all, or time is up. What UDP does not answer in
+/// half of the time is asked over TCP in the other.
 fn ask(
     name: &DomainName,
     family: Family,
@@ -100,10 +102,11 @@ fn ask(
     // Every turn ends a question or follows one of a bounded number of aliases.
     loop {
         if lookup.progress() != Progress::Over {
-            let ended = over_udp(&mut lookup, resolver, deadline);
-            lookup.give_up(&ended.err().unwrap_or_else(silence));
+            let half = deadline.within(deadline.remaining() / 2);
+            let ended = over_udp(&mut lookup, resolver, half);
+            lookup.give_up(&ended.unwrap_or_else(|trouble| trouble));
         }
-        let Some(question) = lookup.cut() else {
+        let Some(question) = lookup.streams().next() else {
             return lookup.conclude();
         };
         // A server that is mute over TCP must leave time for the other question and,
@@ -112,15 +115,20 @@ fn ask(
             deadline.within(OTHER_FAMILY)
         } else {
             // At most one for each record type: the cast is exact.
-            deadline.within(deadline.remaining() / lookup.cut_count().max(1) as u32)
+            deadline.within(deadline.remaining() / lookup.streams().count().max(1) as u32)
         };
         let message = over_tcp(question, resolver, share);
         lookup.take_tcp(message, &new_id);
     }
 }
 
-/// Sends and receives until no question is open, or nothing more is worth the wait.
-fn over_udp(lookup: &mut Lookup, resolver: Resolver, deadline: Deadline) -> Result<(), Trouble> {
+/// Sends and receives until no question is open, or nothing more is worth the wait. What
+/// is then still open has met the trouble that is given.
+fn over_udp(
+    lookup: &mut Lookup,
+    resolver: Resolver,
+    deadline: Deadline,
+) -> Result<Trouble, Trouble> {
     let socket = Datagrams::open(resolver)?;
     let mut strangers = 0;
     let mut until = deadline;
@@ -135,7 +143,7 @@ fn over_udp(lookup: &mut Lookup, resolver: Resolver, deadline: Deadline) -> Resu
             let datagrams = socket.receive(again)?;
             if datagrams.is_empty() {
                 if until.remaining().is_zero() {
-                    return Ok(());
+                    return Ok(silence(strangers));
                 }
                 continue 'send;
             }
@@ -148,8 +156,8 @@ fn over_udp(lookup: &mut Lookup, resolver: Resolver, deadline: Deadline) -> Resu
                 }
             }
             match lookup.progress() {
-                Progress::Over => return Ok(()),
-                _ if strangers > STRANGERS_MAX => return Ok(()),
+                Progress::Over => return Ok(silence(strangers)),
+                _ if strangers > STRANGERS_MAX => return Ok(silence(strangers)),
                 // The earliest such moment stands: `within` never moves it back.
                 Progress::Enough => until = until.within(OTHER_FAMILY),
                 Progress::Waiting => {}
@@ -162,46 +170,57 @@ fn over_udp(lookup: &mut Lookup, resolver: Resolver, deadline: Deadline) -> Resu
     }
 }
 
-/// The same question over TCP, length first (RFC 1035, section 4.2.2).
+/// The same question over TCP, length first (RFC 1035, section 4.2.2), until an answer to
+/// it comes.
 fn over_tcp(
     question: &Question,
     resolver: Resolver,
     deadline: Deadline,
 ) -> Result<Vec<u8>, Trouble> {
-    let trouble = |kind, words: &str| Trouble {
-        kind,
-        words: format!("over TCP: {words}"),
-    };
     let connected = connect(&[resolver.ip()], resolver.port(), Family::Any, deadline);
     let mut stream = match connected {
         Ok(connected) => connected.stream,
         Err(unconnected) => {
             let why = unconnected.attempts.iter().find_map(|a| a.failure);
             let (kind, words) = why.unwrap_or((Kind::Timeout, "no answer"));
-            return Err(trouble(kind, words));
+            return Err(Trouble::over_tcp(kind, words));
         }
     };
+    let mut strangers = 0;
     let mut talk = || -> std::io::Result<Vec<u8>> {
         let bytes = question.bytes();
         // A question has at most 271 bytes.
         let length = (bytes.len() as u16).to_be_bytes();
         stream.write_all(&[&length[..], bytes].concat())?;
-        let mut length = [0; 2];
-        stream.read_exact(&mut length)?;
-        let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
-        stream.read_exact(&mut answer)?;
-        Ok(answer)
+        loop {
+            let mut length = [0; 2];
+            stream.read_exact(&mut length)?;
+            let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
+            stream.read_exact(&mut message)?;
+            if question.read(&message).is_some() {
+                return Ok(message);
+            }
+            strangers += 1;
+            if strangers > STRANGERS_MAX {
+                return Err(ErrorKind::TimedOut.into());
+            }
+        }
     };
     talk().map_err(|e| match e.kind() {
-        ErrorKind::TimedOut => trouble(Kind::Timeout, "no answer"),
-        _ => trouble(Kind::Protocol, "the connection was closed"),
+        ErrorKind::TimedOut => Trouble::over_tcp(Kind::Timeout, silence(strangers).words.as_str()),
+        _ => Trouble::over_tcp(Kind::Protocol, "the connection was closed"),
     })
 }
 
-fn silence() -> Trouble {
+/// Nothing came, or so many messages that were no answer.
+fn silence(strangers: usize) -> Trouble {
+    let words = match strangers {
+        0 => "no answer",
+        _ => "nothing that answers the question",
+    };
     Trouble {
         kind: Kind::Timeout,
-        words: "no answer".to_owned(),
+        words: words.to_owned(),
     }
 }
 

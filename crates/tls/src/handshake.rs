@@ -291,7 +291,7 @@ impl<S: Read + Write> Handshake<S> {
             ),
             Error::InvalidCertificate(_) => self.failed(
                 Cause::BadSignature,
-                "the server's proof that it holds its certificate's key cannot be read",
+                "the server's proof that it holds its certificate's key cannot be checked with this certificate",
             ),
             Error::NoCertificatesPresented => {
                 self.failed(Cause::NoCertificate, "the server sent no certificate")

@@ -48,12 +48,15 @@ impl Question {
         let plain = |rcode| self.message(self.id, &self.name, rcode, false, &[]);
         Reply::Bytes(match answer {
             Answer::Silent => return Reply::Nothing,
+            Answer::OverTcp(_) if udp => return Reply::Nothing,
             Answer::NxDomain => plain(RCODE_NXDOMAIN),
             Answer::NoData => plain(0),
             Answer::ServFail => plain(RCODE_SERVFAIL),
             Answer::Garbage => vec![0xff; 7],
             Answer::Truncated(_) if udp => self.message(self.id, &self.name, 0, true, &[]),
-            Answer::Truncated(ips) | Answer::Addresses(ips) => self.found(&TO_QUESTION, ips, &[]),
+            Answer::OverTcp(ips) | Answer::Truncated(ips) | Answer::Addresses(ips) => {
+                self.found(&TO_QUESTION, ips, &[])
+            }
             Answer::Aliases(count, ips) => self.aliases(*count, ips),
             Answer::AliasLoop => {
                 let itself = record(&TO_QUESTION, TYPE_CNAME, &TO_QUESTION);

@@ -71,10 +71,11 @@ pub enum JsonTest {
 }
 
 impl JsonTest {
-    /// A regex is looked for in a text itself, and in the JSON of everything else.
+    /// Numbers are compared by value. A regex is looked for in a text itself, and in the
+    /// JSON of everything else.
     pub fn holds(&self, value: &Value) -> bool {
         match (self, value) {
-            (JsonTest::Equals(want), got) => want == got,
+            (JsonTest::Equals(want), got) => json::same(want, got),
             (JsonTest::Matches(regex), Value::String(text)) => regex.is_match(text),
             (JsonTest::Matches(regex), other) => regex.is_match(&json::text(other)),
         }

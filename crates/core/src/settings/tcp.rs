@@ -177,6 +177,7 @@ pub fn parse_resolvers(text: &str) -> Option<Vec<Resolver>> {
         .map(|t| {
             t.parse::<SocketAddr>()
                 .ok()
+                .filter(|at| at.port() > 0)
                 .or_else(|| match parse_host(t)? {
                     Host::Ip(ip) => Some(SocketAddr::new(ip, 53)),
                     Host::Name(_) => None,

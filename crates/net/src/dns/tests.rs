@@ -210,12 +210,15 @@ fn a_changed_header_is_no_answer() {
         ("a status response (opcode 2)", 2, 0x90),
         ("no question", 5, 0),
         ("two questions", 5, 2),
-        ("more answers than there are", 7, 2),
     ] {
         let mut message = good.clone();
         message[at] = byte;
         assert_eq!(ask(&message), None, "{what}");
     }
+    let mut message = good.clone();
+    message[7] = 2;
+    let more = "more answers than there are";
+    assert_eq!(ask(&message), Some(Answer::Unreadable), "{more}");
     // The type and the class of the question, which are its last four bytes.
     let end = question().bytes().len();
     for at in [end - 3, end - 1] {
@@ -242,27 +245,52 @@ fn a_cut_answer_is_cut_wherever_it_is_cut() {
 }
 
 #[test]
-fn a_message_that_ends_early_without_saying_so_is_no_answer() {
+fn a_message_that_ends_early_without_saying_so_cannot_be_read() {
     let whole = reply(ID, NAME, Rcode::NOERROR, &[(NAME, Data::A(1))]);
+    let question_end = question().bytes().len();
     for end in 0..whole.len() {
-        assert_eq!(ask(&whole[..end]), None, "ends at {end}");
+        let want = (end >= question_end).then_some(Answer::Unreadable);
+        assert_eq!(ask(&whole[..end]), want, "ends at {end}");
     }
 }
 
 #[test]
-fn a_compression_pointer_to_itself_or_forward_is_no_answer() {
+fn a_compression_pointer_to_itself_or_forward_cannot_be_read() {
     let empty = reply(ID, NAME, Rcode::NOERROR, &[]);
     let at = u8::try_from(empty.len()).unwrap();
     for pointer in [at, at + 2, 0xff] {
         let mut message = empty.clone();
         message[7] = 1; // one answer
         message.extend([0xc0, pointer, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 1]);
-        assert_eq!(ask(&message), None, "pointer to {pointer}");
+        let unreadable = Some(Answer::Unreadable);
+        assert_eq!(ask(&message), unreadable, "pointer to {pointer}");
     }
     let mut message = empty;
     message[7] = 1;
     message.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 1]);
     assert_eq!(ask(&message), found(&[1]), "pointer to the question");
+}
+
+#[test]
+fn an_address_of_another_length_cannot_be_read() {
+    let mut message = reply(ID, NAME, Rcode::NOERROR, &[]);
+    message[7] = 1;
+    message.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 5, 192, 0, 2, 1, 0]);
+    assert_eq!(ask(&message), Some(Answer::Unreadable));
+}
+
+/// Old servers answer so what they cannot read.
+#[test]
+fn a_formerr_need_not_repeat_the_question() {
+    let mut header = question().bytes()[..HEADER_BYTES].to_vec();
+    header[2..6].copy_from_slice(&[0x80, 1, 0, 0]);
+    let failed = Some(Answer::ServerFailed("FORMERR".into()));
+    assert_eq!(ask(&header), failed);
+    header[1] ^= 1;
+    assert_eq!(ask(&header), None, "another id");
+    header[1] ^= 1;
+    header[3] = 0;
+    assert_eq!(ask(&header), None, "no error and no question");
 }
 
 #[test]

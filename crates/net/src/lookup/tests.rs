@@ -25,6 +25,8 @@ enum Says {
     NxDomain,
     ServFail,
     Cut,
+    /// An address of five bytes.
+    Mangled,
     /// An alias of another name each time.
     Alias,
     Silent,
@@ -40,6 +42,10 @@ fn reply(question: &Question, says: Says) -> Option<Vec<u8>> {
         (NxDomain, _) => (0x8183, None),
         (ServFail, _) => (0x8182, None),
         (Cut, _) => (0x8380, None),
+        (Mangled, record) => {
+            let rtype = if record == Record::A { 1 } else { 28 };
+            (0x8180, Some((rtype, vec![0; 5])))
+        }
         (Alias, _) => {
             // `x.` before the name asked for: a new name each time.
             (0x8180, Some((5, vec![1, b'x', 0xc0, 12])))
@@ -83,11 +89,13 @@ fn play(family: Family, udp: [Says; 2], tcp: Says) -> (Lookup, usize) {
         if answered == 0 {
             lookup.give_up(&silence());
         }
-        if let Some(cut) = lookup.cut().cloned() {
+        let first = lookup.streams().next().cloned();
+        if let Some(cut) = first {
             questions += 1;
+            let silence = || Trouble::over_tcp(Kind::Timeout, "no answer");
             lookup.take_tcp(reply(&cut, tcp).ok_or_else(silence), &id);
         }
-        if lookup.progress() == Progress::Over && lookup.cut().is_none() {
+        if lookup.progress() == Progress::Over && lookup.streams().next().is_none() {
             return (lookup, questions);
         }
     }
@@ -156,12 +164,63 @@ fn what_is_cut_is_asked_again_over_tcp() {
         (ServFail, Err("servfail")),
         (Silent, Err("no-answer")),
         // Nothing beyond TCP could hold more.
-        (Cut, Err("servfail")),
+        (Cut, Err("no-answer")),
+        (Mangled, Err("no-answer")),
     ] {
         let (lookup, questions) = play(Family::Any, [Cut, Cut], over_tcp);
         let got = lookup.conclude().map(|list| list.len());
         assert_eq!(got.map_err(|r| r.reason.unwrap()), want, "{over_tcp:?}");
         assert_eq!(questions, 4, "each once over UDP and once over TCP");
+    }
+}
+
+#[test]
+fn what_udp_does_not_answer_is_asked_over_tcp() {
+    for (udp, tcp, want, words) in [
+        (Silent, Found, Ok(2), ""),
+        (Mangled, Found, Ok(2), ""),
+        (
+            Silent,
+            Nothing,
+            Err("no-address"),
+            "the name has no address",
+        ),
+        (
+            Silent,
+            NxDomain,
+            Err("nxdomain"),
+            "the name does not exist (NXDOMAIN)",
+        ),
+        (
+            Silent,
+            Silent,
+            Err("no-answer"),
+            "no answer; over TCP: no answer",
+        ),
+        (
+            Mangled,
+            Mangled,
+            Err("no-answer"),
+            "an answer that cannot be read; over TCP: an answer that cannot be read",
+        ),
+    ] {
+        let (lookup, _) = play(Family::Any, [udp, udp], tcp);
+        let got = lookup.conclude();
+        let told = got.as_ref().err().map(|r| r.words.clone());
+        assert_eq!(
+            got.map(|list| list.len()).map_err(|r| r.reason.unwrap()),
+            want
+        );
+        assert_eq!(told.unwrap_or_default(), words, "{udp:?}, {tcp:?}");
+    }
+}
+
+#[test]
+fn with_an_address_in_hand_a_silent_question_is_not_asked_over_tcp() {
+    // Twice over UDP each but for the one that answers at once.
+    for (family, asked) in [(Family::Any, 3), (Family::Both, 4)] {
+        let (_, questions) = play(family, [Silent, Found], Silent);
+        assert_eq!(questions, asked, "{family:?}");
     }
 }
 
@@ -262,7 +321,7 @@ fn what_suffices_is_told_from_what_is_still_needed() {
             let says = [aaaa, a][usize::from(question.record() == Record::A)];
             lookup.take(&reply(&question, says).unwrap(), &id);
         }
-        let got = (lookup.suffices(), lookup.cut_count());
+        let got = (lookup.suffices(), lookup.streams().count());
         assert_eq!(got, (suffices, cut), "{family:?}: AAAA {aaaa:?}, A {a:?}");
     }
 }
