@@ -96,9 +96,10 @@ impl Question {
         if !ours {
             return None;
         }
-        // A server that could not read the question cannot repeat it.
-        if header.rcode() == Rcode::FORMERR && message.len() == HEADER_BYTES {
-            return Some(Answer::ServerFailed(words(Rcode::FORMERR)));
+        // A server that could not read the question, or will not, need not repeat it.
+        let bare = message.len() == HEADER_BYTES && answer.header_counts().qdcount() == 0;
+        if bare && !matches!(header.rcode(), Rcode::NOERROR | Rcode::NXDOMAIN) {
+            return Some(Answer::ServerFailed(words(header.rcode())));
         }
         let asked = self.bytes.get(HEADER_BYTES..)?;
         let repeated = message.get(HEADER_BYTES..self.bytes.len())?;

@@ -19,14 +19,16 @@ struct Track {
     question: Question,
     aliases: usize,
     state: State,
+    /// What came of asking over TCP, where nothing did.
+    over_tcp: Option<String>,
 }
 
-/// Open and Stream end in Ended; an alias leads from both back to Open.
+/// Open and Stream end in Ended; an alias leads from both on to the next question.
 enum State {
     /// Awaits a datagram.
     Open,
-    /// Awaits TCP: the answer was cut, or, in words, what came of asking over UDP.
-    Stream(Option<String>),
+    /// Awaits TCP: the answer was cut, or UDP brought nothing, and why.
+    Stream(Option<Trouble>),
     Ended(End),
 }
 
@@ -83,6 +85,7 @@ impl Lookup {
             question: Question::new(new_id(), name.clone(), *record),
             aliases: 0,
             state: State::Open,
+            over_tcp: None,
         };
         Self {
             family,
@@ -133,16 +136,16 @@ impl Lookup {
         }
     }
 
-    /// What awaits a datagram waits no longer: it is asked over TCP, unless nothing may be
-    /// asked or what is there suffices.
+    /// What awaits a datagram waits no longer: it is asked over TCP, unless it was, nothing
+    /// may be asked, or what is there suffices.
     pub fn give_up(&mut self, trouble: &Trouble) {
         let ends = trouble.kind == Kind::Denied || self.suffices();
         for track in &mut self.tracks {
             if matches!(track.state, State::Open) {
-                track.state = if ends {
-                    State::Ended(End::Trouble(trouble.clone()))
+                track.state = if ends || track.over_tcp.is_some() {
+                    State::Ended(End::Trouble(trouble.clone().after(track.over_tcp.take())))
                 } else {
-                    State::Stream(Some(trouble.words.clone()))
+                    State::Stream(Some(trouble.clone()))
                 };
             }
         }
@@ -195,7 +198,10 @@ impl Track {
         self.state = match answer {
             Answer::Truncated => State::Stream(None),
             // Something on the way may have mangled it that does not touch TCP.
-            Answer::Unreadable => State::Stream(Some(UNREADABLE.into())),
+            Answer::Unreadable => State::Stream(Some(Trouble {
+                kind: Kind::Protocol,
+                words: UNREADABLE.into(),
+            })),
             Answer::Alias(target) if self.aliases < ALIASES_MAX => {
                 self.aliases += 1;
                 // The id and the port are what a forger off the path must guess
@@ -212,26 +218,34 @@ impl Track {
         Taken::Answer
     }
 
-    /// `over_udp` says what came of asking there, where nothing did.
+    /// `over_udp` is why it was not answered there.
     fn take_tcp(
         &mut self,
         message: Result<Vec<u8>, Trouble>,
-        over_udp: Option<String>,
+        over_udp: Option<Trouble>,
         new_id: &dyn Fn() -> u16,
     ) {
-        let mut trouble = match message.map(|m| self.question.read(&m)) {
+        let trouble = match message.map(|m| self.question.read(&m)) {
             Ok(Some(Answer::Truncated)) => Trouble::over_tcp(Kind::Protocol, "an answer cut short"),
             Ok(None | Some(Answer::Unreadable)) => Trouble::over_tcp(Kind::Protocol, UNREADABLE),
             Ok(Some(answer)) => {
-                self.take(answer, new_id);
+                if self.take(answer, new_id) == Taken::Further && over_udp.is_some() {
+                    // It would bring nothing this time either.
+                    self.state = State::Stream(over_udp);
+                }
                 return;
             }
             Err(trouble) => trouble,
         };
-        if let Some(words) = over_udp {
-            trouble.words = format!("{words}; {}", trouble.words);
-        }
-        self.state = State::Ended(End::Trouble(trouble));
+        self.state = match over_udp {
+            // The answer may be slow and no more: what is left of the time goes to UDP again.
+            Some(silent) if silent.kind == Kind::Timeout => {
+                self.over_tcp = Some(trouble.words);
+                State::Open
+            }
+            Some(over_udp) => State::Ended(End::Trouble(over_udp.after(Some(trouble.words)))),
+            None => State::Ended(End::Trouble(trouble)),
+        };
     }
 
     fn addresses(&self) -> &[IpAddr] {
@@ -276,6 +290,14 @@ const NO_ADDRESS_RANK: u8 = 4;
 const UNREADABLE: &str = "an answer that cannot be read";
 
 impl Trouble {
+    /// With what came of asking over TCP, too.
+    fn after(mut self, over_tcp: Option<String>) -> Self {
+        if let Some(words) = over_tcp {
+            self.words = format!("{}; {words}", self.words);
+        }
+        self
+    }
+
     pub fn over_tcp(kind: Kind, words: &str) -> Self {
         Self {
             kind,

@@ -29,7 +29,8 @@ const STRANGERS_MAX: usize = 1_000;
 /// The addresses of `host`, IPv6 and IPv4 as `family` asks. An address is its own
 /// answer, and `localhost` needs no server (RFC 6761, section 6.3).
 ///
-/// Each resolver has an equal share of the time. The next one is asked when one is
+/// DNS has three quarters of the time, for what it is asked for is a connection, and each
+/// resolver an equal share of that. The next one is asked when one is
 /// silent, fails or may not be asked, and never when the name does not exist or has no
 /// address: that is the DNS's word, not the server's.
 pub fn resolve(
@@ -49,6 +50,7 @@ pub fn resolve(
         let detail = format!("resolving {name:?}: not a name that DNS can hold");
         return Err(Outcome::failed(Kind::Dns, detail).reason("nxdomain"));
     };
+    let deadline = deadline.within(deadline.remaining() * 3 / 4);
     let mut refusals: Vec<(Resolver, Refusal)> = Vec::new();
     for (tried, resolver) in resolvers.iter().enumerate() {
         let left = u32::try_from(resolvers.len() - tried).unwrap_or(u32::MAX);
@@ -90,8 +92,8 @@ fn failed(name: &str, refusals: &[(Resolver, Refusal)]) -> Outcome {
     }
 }
 
-/// Asks one resolver until it has said all, or time is up. What UDP does not answer in
-/// half of the time is asked over TCP in the other.
+/// Asks one resolver until it has said all, or time is up. What UDP does not answer in half
+/// of the time is asked over TCP, and then awaited over UDP as long as there is time.
 fn ask(
     name: &DomainName,
     family: Family,
@@ -99,72 +101,92 @@ fn ask(
     deadline: Deadline,
 ) -> Result<Vec<IpAddr>, Refusal> {
     let mut lookup = Lookup::new(name, family, &new_id);
-    // Every turn ends a question or follows one of a bounded number of aliases.
+    let mut over_udp = OverUdp::new(resolver);
+    let mut until = deadline.within(deadline.remaining() / 2);
+    // Every turn ends a question, asks it over TCP or follows one of a bounded number of
+    // aliases.
     loop {
-        if lookup.progress() != Progress::Over {
-            let half = deadline.within(deadline.remaining() / 2);
-            let ended = over_udp(&mut lookup, resolver, half);
-            lookup.give_up(&ended.unwrap_or_else(|trouble| trouble));
-        }
         let Some(question) = lookup.streams().next() else {
-            return lookup.conclude();
+            if lookup.progress() == Progress::Over {
+                return lookup.conclude();
+            }
+            let ended = over_udp.ask(&mut lookup, until);
+            lookup.give_up(&ended.unwrap_or_else(|trouble| trouble));
+            continue;
         };
-        // A server that is mute over TCP must leave time for the other question and,
+        // A server that is mute over TCP must leave time for the other question, for UDP and,
         // with addresses in hand, for the connection that they are for.
         let share = if lookup.suffices() {
             deadline.within(OTHER_FAMILY)
         } else {
             // At most one for each record type: the cast is exact.
-            deadline.within(deadline.remaining() / lookup.streams().count().max(1) as u32)
+            let streams = lookup.streams().count().max(1) as u32;
+            deadline.within(deadline.remaining() / (2 * streams))
         };
         let message = over_tcp(question, resolver, share);
         lookup.take_tcp(message, &new_id);
+        until = deadline;
     }
 }
 
-/// Sends and receives until no question is open, or nothing more is worth the wait. What
-/// is then still open has met the trouble that is given.
-fn over_udp(
-    lookup: &mut Lookup,
+/// The datagrams of one lookup. The socket stays open: an answer that is late is one.
+struct OverUdp {
     resolver: Resolver,
-    deadline: Deadline,
-) -> Result<Trouble, Trouble> {
-    let socket = Datagrams::open(resolver)?;
-    let mut strangers = 0;
-    let mut until = deadline;
-    let mut patience = RETRANSMIT;
-    'send: loop {
-        for question in lookup.open() {
-            socket.send(question.bytes(), until)?;
+    socket: Option<Datagrams>,
+    strangers: usize,
+}
+
+impl OverUdp {
+    fn new(resolver: Resolver) -> Self {
+        Self {
+            resolver,
+            socket: None,
+            strangers: 0,
         }
-        let again = until.within(patience);
-        patience *= 2;
-        loop {
-            let datagrams = socket.receive(again)?;
-            if datagrams.is_empty() {
-                if until.remaining().is_zero() {
-                    return Ok(silence(strangers));
+    }
+
+    /// Sends and receives until no question is open, or nothing more is worth the wait.
+    /// What is then still open has met the trouble that is given.
+    fn ask(&mut self, lookup: &mut Lookup, deadline: Deadline) -> Result<Trouble, Trouble> {
+        let socket = match &mut self.socket {
+            Some(socket) => socket,
+            none => none.insert(Datagrams::open(self.resolver)?),
+        };
+        let mut until = deadline;
+        let mut patience = RETRANSMIT;
+        'send: loop {
+            for question in lookup.open() {
+                socket.send(question.bytes(), until)?;
+            }
+            let again = until.within(patience);
+            patience *= 2;
+            loop {
+                let datagrams = socket.receive(again)?;
+                if datagrams.is_empty() {
+                    if until.remaining().is_zero() {
+                        return Ok(silence(self.strangers));
+                    }
+                    continue 'send;
                 }
-                continue 'send;
-            }
-            let mut further = false;
-            for datagram in datagrams {
-                match lookup.take(&datagram, &new_id) {
-                    Taken::Answer => {}
-                    Taken::Further => further = true,
-                    Taken::Stranger => strangers += 1,
+                let mut further = false;
+                for datagram in datagrams {
+                    match lookup.take(&datagram, &new_id) {
+                        Taken::Answer => {}
+                        Taken::Further => further = true,
+                        Taken::Stranger => self.strangers += 1,
+                    }
                 }
-            }
-            match lookup.progress() {
-                Progress::Over => return Ok(silence(strangers)),
-                _ if strangers > STRANGERS_MAX => return Ok(silence(strangers)),
-                // The earliest such moment stands: `within` never moves it back.
-                Progress::Enough => until = until.within(OTHER_FAMILY),
-                Progress::Waiting => {}
-            }
-            if further {
-                patience = RETRANSMIT;
-                continue 'send;
+                match lookup.progress() {
+                    Progress::Over => return Ok(silence(self.strangers)),
+                    _ if self.strangers > STRANGERS_MAX => return Ok(silence(self.strangers)),
+                    // The earliest such moment stands: `within` never moves it back.
+                    Progress::Enough => until = until.within(OTHER_FAMILY),
+                    Progress::Waiting => {}
+                }
+                if further {
+                    patience = RETRANSMIT;
+                    continue 'send;
+                }
             }
         }
     }

@@ -279,18 +279,27 @@ fn an_address_of_another_length_cannot_be_read() {
     assert_eq!(ask(&message), Some(Answer::Unreadable));
 }
 
-/// Old servers answer so what they cannot read.
+/// Servers answer so what they cannot read, or whom they do not serve.
 #[test]
-fn a_formerr_need_not_repeat_the_question() {
+fn an_error_need_not_repeat_the_question() {
     let mut header = question().bytes()[..HEADER_BYTES].to_vec();
-    header[2..6].copy_from_slice(&[0x80, 1, 0, 0]);
-    let failed = Some(Answer::ServerFailed("FORMERR".into()));
-    assert_eq!(ask(&header), failed);
+    for (rcode, words) in [
+        (1, "FORMERR"),
+        (2, "SERVFAIL"),
+        (4, "NOTIMP"),
+        (5, "REFUSED"),
+    ] {
+        header[2..6].copy_from_slice(&[0x80, rcode, 0, 0]);
+        assert_eq!(ask(&header), Some(Answer::ServerFailed(words.into())));
+    }
     header[1] ^= 1;
     assert_eq!(ask(&header), None, "another id");
     header[1] ^= 1;
-    header[3] = 0;
-    assert_eq!(ask(&header), None, "no error and no question");
+    // Of which name, it does not say.
+    for rcode in [0, 3] {
+        header[3] = rcode;
+        assert_eq!(ask(&header), None, "RCODE {rcode}");
+    }
 }
 
 #[test]

@@ -95,7 +95,8 @@ fn play(family: Family, udp: [Says; 2], tcp: Says) -> (Lookup, usize) {
             let silence = || Trouble::over_tcp(Kind::Timeout, "no answer");
             lookup.take_tcp(reply(&cut, tcp).ok_or_else(silence), &id);
         }
-        if lookup.progress() == Progress::Over && lookup.streams().next().is_none() {
+        let awaited = lookup.open().next().is_some() || lookup.streams().next().is_some();
+        if !awaited {
             return (lookup, questions);
         }
     }
@@ -217,11 +218,52 @@ fn what_udp_does_not_answer_is_asked_over_tcp() {
 
 #[test]
 fn with_an_address_in_hand_a_silent_question_is_not_asked_over_tcp() {
-    // Twice over UDP each but for the one that answers at once.
-    for (family, asked) in [(Family::Any, 3), (Family::Both, 4)] {
+    // Twice over UDP each but for the one that answers at once; where both are needed, once
+    // over TCP and over UDP again.
+    for (family, asked) in [(Family::Any, 3), (Family::Both, 5)] {
         let (_, questions) = play(family, [Silent, Found], Silent);
         assert_eq!(questions, asked, "{family:?}");
     }
+}
+
+/// An answer that comes while TCP is tried, and TCP not permitted, is an answer all the same.
+#[test]
+fn udp_is_heard_after_tcp_too() {
+    let id = ids();
+    let denied = || Trouble::over_tcp(Kind::Denied, "the permission is denied");
+    let mut lookup = Lookup::new(&name(), Family::Ipv4, &id);
+    let question = lookup.open().next().unwrap().clone();
+    lookup.give_up(&silence());
+    lookup.take_tcp(Err(denied()), &id);
+    let late = reply(&question, Found).unwrap();
+    assert_eq!(lookup.take(&late, &id), Taken::Answer);
+    assert_eq!(lookup.conclude().unwrap(), [IpAddr::from(V4)]);
+
+    let mut lookup = Lookup::new(&name(), Family::Ipv4, &id);
+    lookup.give_up(&silence());
+    lookup.take_tcp(Err(denied()), &id);
+    lookup.give_up(&silence());
+    let refusal = lookup.conclude().unwrap_err();
+    assert_eq!(
+        (refusal.kind, refusal.reason),
+        (Kind::Dns, Some("no-answer"))
+    );
+    assert_eq!(
+        refusal.words,
+        "no answer; over TCP: the permission is denied"
+    );
+}
+
+#[test]
+fn an_alias_stays_where_answers_come() {
+    let id = ids();
+    let mut lookup = Lookup::new(&name(), Family::Ipv4, &id);
+    lookup.give_up(&silence());
+    let question = lookup.streams().next().unwrap().clone();
+    lookup.take_tcp(Ok(reply(&question, Alias).unwrap()), &id);
+    let next = lookup.streams().next().expect("over TCP").clone();
+    assert_ne!(next.bytes()[..2], question.bytes()[..2]);
+    assert!(lookup.open().next().is_none());
 }
 
 #[test]
