@@ -69,7 +69,9 @@ fn outcome(args: &CheckArgs) -> anyhow::Result<Outcome> {
 /// The first of what was told on standard error: a scheduler shows one line.
 fn misconfigured(options: &LoadOptions) -> anyhow::Error {
     let findings = watchbell_app::validate(options);
-    let first = findings.iter().find(|f| f.stops_start);
+    // After broken syntax the rest follows from it.
+    let stops = || findings.iter().filter(|f| f.stops_start);
+    let first = stops().find(|f| f.id == "toml-syntax").or(stops().next());
     match first {
         Some(finding) => anyhow!("reading the application's configuration: {finding}"),
         None => anyhow!("reading the application's configuration"),

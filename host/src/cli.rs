@@ -201,7 +201,10 @@ fn manifest_at(from: &Path) -> anyhow::Result<PathBuf> {
 fn usage(error: &clap::Error, arguments: &[String]) -> ExitCode {
     match arguments {
         [command, rest @ ..] if command == CHECK_COMMAND && error.use_stderr() => {
-            let id = rest.first().filter(|id| !id.starts_with('-'));
+            // As far as it can be told where the arguments are wrong.
+            let id = rest
+                .iter()
+                .find(|id| !id.starts_with('-') && !id.contains(['=', '.', '/']));
             let json = rest.iter().any(|argument| argument == "--json");
             check::not_run(id.map_or(CHECK_COMMAND, String::as_str), &said(error), json)
         }

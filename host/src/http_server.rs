@@ -35,6 +35,8 @@ use connections::{Connections, Place};
 const CONNECTIONS_MAX: u32 = 256;
 /// From accepting a connection, or the last response on it, to the end of the next request's headers.
 const HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
+/// After the signal to stop, for a request whose beginning is there.
+const REST_OF_REQUEST: Duration = Duration::from_secs(1);
 /// A request's line and headers.
 const HEADERS_BYTES_MAX: usize = 64 << 10;
 const HEADERS_MAX: usize = 100;
@@ -118,8 +120,9 @@ impl Server {
         place: Arc<Place>,
         mut stop: watch::Receiver<bool>,
     ) {
+        let of_requests = place.clone();
         let service = service_fn(move |request| {
-            let (server, place) = (self.clone(), place.clone());
+            let (server, place) = (self.clone(), of_requests.clone());
             async move {
                 place.works();
                 let reply = server.handle(request, client).await;
@@ -142,9 +145,13 @@ impl Server {
         let ended = match ended {
             Some(ended) => ended,
             None => {
-                // An idle connection ends at once, a busy one with its response.
+                // An idle connection ends at once, a busy one with its response, and one that
+                // has sent half a request is not waited for.
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                tokio::select! {
+                    ended = connection => ended,
+                    () = place.still_waits_after(REST_OF_REQUEST) => return,
+                }
             }
         };
         if let Err(error) = ended {

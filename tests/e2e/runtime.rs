@@ -580,6 +580,9 @@ fn an_idle_runtime_ends_at_once() {
     each_host("an_idle_runtime_ends_at_once", |host| {
         for signal in [Signal::TERM, Signal::INT] {
             let mut runtime = start(host, &[Stanza::new("idle")]);
+            // Half a request is not waited for.
+            let mut half = TcpStream::connect(runtime.addr()).unwrap();
+            half.write_all(b"GET /idle/count HTTP/1.1\r\n").unwrap();
             let began = Instant::now();
             runtime.signal(signal);
             let status = runtime.wait_for_end();

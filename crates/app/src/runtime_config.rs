@@ -198,22 +198,14 @@ fn redis_url(text: &str, place: &Place, report: &mut Report) {
 fn providers(root: &Table<'_>, cwd: &Path, report: &mut Report) -> Vec<Provider> {
     // Spin looks at the old name only when the new one is absent, and refuses it beside that.
     let [new, old] = ["variables_provider", "config_provider"];
-    let name = match (root.get(new), root.get(old)) {
-        (Some(_), Some(_)) => {
-            let want = "all of them under \"variables_provider\"";
-            report.stop(
-                "two-names",
-                &root.place_of(old),
-                "\"config_provider\" beside \"variables_provider\"",
-                want,
-            );
-            new
-        }
-        (None, Some(_)) => old,
-        _ => new,
-    };
+    if root.get(new).is_some() && root.get(old).is_some() {
+        let got = "\"config_provider\" beside \"variables_provider\"";
+        let want = "all of them under \"variables_provider\"";
+        report.stop("two-names", &root.place_of(old), got, want);
+    }
     let mut providers = Vec::new();
-    for table in root.tables(name, report) {
+    let tables = [new, old].map(|name| root.tables(name, report));
+    for table in tables.into_iter().flatten() {
         let want = "\"static\" or \"env\"";
         let Some((kind, place)) = table.required_text("type", want, report) else {
             continue;

@@ -53,32 +53,32 @@ impl Url {
         })
     }
 
-    /// Resolves a `Location` against this URL (RFC 3986, section 5.2, as far as servers use
-    /// it: absolute, scheme-relative, path, query).
+    /// Resolves a `Location` against this URL (RFC 3986, section 5.2). What a URL must not
+    /// hold as it is (blanks, letters beyond ASCII) is encoded, as browsers do.
     pub fn join(&self, location: &str) -> Option<Self> {
-        let mut url = self.joined(location)?;
+        let location = encoded(location.split('#').next().unwrap_or_default().trim());
+        let mut url = self.joined(&location)?;
         url.path = without_dots(&url.path);
         Some(url)
     }
 
     fn joined(&self, location: &str) -> Option<Self> {
-        let location = location.split('#').next().unwrap_or_default();
-        let base = format!("{}://{}", self.scheme(), self.authority());
-        if location.contains("://") && !location.starts_with(['/', '?']) {
+        if has_scheme(location) {
             return Self::parse(location);
         }
         if location.starts_with("//") {
             return Self::parse(&format!("{}:{location}", self.scheme()));
         }
-        if location.starts_with('/') {
-            return Self::parse(&format!("{base}{location}"));
-        }
+        let base = format!("{}://{}", self.scheme(), self.authority());
         let path = self.path.split('?').next().unwrap_or("/");
-        if location.is_empty() || location.starts_with('?') {
-            return Self::parse(&format!("{base}{path}{location}"));
-        }
         let folder = &path[..=path.rfind('/').unwrap_or(0)];
-        Self::parse(&format!("{base}{folder}{location}"))
+        let path = match location.chars().next() {
+            None => self.path.clone(),
+            Some('/') => location.to_owned(),
+            Some('?') => format!("{path}{location}"),
+            Some(_) => format!("{folder}{location}"),
+        };
+        Self::parse(&format!("{base}{path}"))
     }
 
     pub fn scheme(&self) -> &'static str {
@@ -98,6 +98,29 @@ impl std::fmt::Display for Url {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}://{}{}", self.scheme(), self.authority(), self.path)
     }
+}
+
+/// Whether it begins with a scheme, such as `https:` or `mailto:` (RFC 3986, section 3.1).
+fn has_scheme(location: &str) -> bool {
+    let end = location.find([':', '/', '?']).unwrap_or(location.len());
+    let (scheme, rest) = location.split_at(end);
+    rest.starts_with(':')
+        && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+}
+
+/// Percent signs for what is no visible ASCII.
+fn encoded(location: &str) -> String {
+    let mut out = String::with_capacity(location.len());
+    for byte in location.bytes() {
+        match byte {
+            0x21..=0x7e => out.push(byte.into()),
+            other => out.push_str(&format!("%{other:02X}")),
+        }
+    }
+    out
 }
 
 /// `/a/b/../c?d` is `/a/c?d` (RFC 3986, section 5.2.4).
@@ -202,6 +225,19 @@ mod tests {
             ("//o/x", Some("https://o/x")),
             ("http://o:81/x#frag", Some("http://o:81/x")),
             ("ftp://o/", None),
+            ("mailto:a@b", None),
+            ("http:/x", None),
+            (
+                "login?next=https://h/x",
+                Some("https://h:8443/a/login?next=https://h/x"),
+            ),
+            ("./c:d", Some("https://h:8443/a/c:d")),
+            ("", Some("https://h:8443/a/b?q=1")),
+            ("#top", Some("https://h:8443/a/b?q=1")),
+            (
+                "/caf\u{e9} au lait",
+                Some("https://h:8443/caf%C3%A9%20au%20lait"),
+            ),
         ] {
             assert_eq!(
                 base.join(location).map(|u| u.to_string()).as_deref(),

@@ -51,7 +51,7 @@ impl Datagrams {
     }
 
     pub fn send(&self, bytes: &[u8], deadline: Deadline) -> Result<(), Trouble> {
-        while self.outgoing.check_send().map_err(trouble)? == 0 {
+        while self.outgoing.check_send().map_err(on_the_way)? == 0 {
             deadline
                 .wait(&self.outgoing.subscribe())
                 .map_err(|Expired| trouble(ErrorCode::Timeout))?;
@@ -61,13 +61,16 @@ impl Datagrams {
             remote_address: None,
         };
         // What the host could not take is sent again soon, as what the network loses.
-        self.outgoing.send(&[datagram]).map(drop).map_err(trouble)
+        self.outgoing
+            .send(&[datagram])
+            .map(drop)
+            .map_err(on_the_way)
     }
 
     /// What came from the peer by then; empty when nothing did.
     pub fn receive(&self, deadline: Deadline) -> Result<Vec<Vec<u8>>, Trouble> {
         loop {
-            let list = self.incoming.receive(RECEIVE_MAX).map_err(trouble)?;
+            let list = self.incoming.receive(RECEIVE_MAX).map_err(on_the_way)?;
             if !list.is_empty() || deadline.wait(&self.incoming.subscribe()).is_err() {
                 return Ok(list.into_iter().map(|d| d.data).collect());
             }
@@ -84,6 +87,15 @@ fn bind(socket: &UdpSocket, any: SocketAddr) -> Result<(), ErrorCode> {
             bound => return bound,
         }
     }
+}
+
+/// The host's own denial comes when the socket is opened. This one is the network's: a
+/// filter of this machine, or ICMPv6 "administratively prohibited".
+fn on_the_way(code: ErrorCode) -> Trouble {
+    trouble(match code {
+        ErrorCode::AccessDenied => ErrorCode::RemoteUnreachable,
+        other => other,
+    })
 }
 
 fn trouble(code: ErrorCode) -> Trouble {

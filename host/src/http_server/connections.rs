@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
@@ -84,6 +85,14 @@ impl Place {
         waiting.line.insert(number, self.makes_room.clone());
         drop(waiting);
         *self.number() = Some(number);
+    }
+
+    /// Returns after that time if its request is not there by then, and otherwise never.
+    pub async fn still_waits_after(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+        if self.number().is_none() {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Returns when it is to end.
