@@ -2,7 +2,6 @@
 
 mod probe;
 
-use watchbell_core::diagnosis::Role;
 use watchbell_core::monitor::Memory;
 use watchbell_core::settings::{CertificateSettings, Common, Mistake, Threshold};
 use watchbell_guest::{Check, Deadline, Report};
@@ -12,7 +11,6 @@ struct CertificateCheck;
 impl Check for CertificateCheck {
     type Settings = CertificateSettings;
     const KIND: &'static str = "certificate";
-    const ROLE: Role = Role::Certificate;
 
     fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<CertificateSettings, Vec<Mistake>> {
         CertificateSettings::read(get)

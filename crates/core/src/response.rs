@@ -80,9 +80,7 @@ fn unexpected_status(settings: &HttpSettings, memory: &Memory, response: &Respon
     } else if let Some(text) = excerpt(&response.body) {
         detail.push_str(&format!("; the body starts {text:?}"));
     }
-    let mut outcome = Outcome::failed(Kind::Status, detail).and_hint(&settings.hint);
-    outcome.http_status = Some(status);
-    outcome
+    Outcome::failed(Kind::Status, detail).and_hint(&settings.hint)
 }
 
 fn texts(settings: &HttpSettings, response: &Response, body: &str) -> Option<Outcome> {

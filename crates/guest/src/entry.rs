@@ -4,7 +4,6 @@ use wasi::http::types::{
     Fields, IncomingRequest, Method, OutgoingBody, OutgoingResponse, ResponseOutparam,
 };
 
-use wasi::io::streams::StreamError;
 use watchbell_core::json;
 
 use crate::check::{Check, Wanted, run};
@@ -38,8 +37,8 @@ pub fn logged(fired: Result<(), Failed>) -> Result<(), Failed> {
 
 /// The HTTP entry of a check: the same run, answered with its outcome.
 pub fn serve<C: Check>(request: &IncomingRequest, out: ResponseOutparam) {
-    if let Err((status, why)) = authorise(request, "check_token") {
-        return answer(out, status, &error(&why));
+    if let Err((status, why)) = authorise(request) {
+        return answer(out, status, &error(why));
     }
     match run::<C>(Wanted::Now) {
         Ok(outcome) => answer(out, 200, &json::text(&outcome.unwrap_or_default())),
@@ -50,15 +49,14 @@ pub fn serve<C: Check>(request: &IncomingRequest, out: ResponseOutparam) {
     }
 }
 
-/// Lets in who bears the token that this variable holds; with none configured nobody.
-pub fn authorise(request: &IncomingRequest, variable: &str) -> Result<(), (u16, String)> {
+/// Lets in who bears `check_token`; with none configured nobody.
+pub fn authorise(request: &IncomingRequest) -> Result<(), (u16, &'static str)> {
     if !matches!(request.method(), Method::Get | Method::Post) {
-        return Err((405, "want GET or POST".to_owned()));
+        return Err((405, "want GET or POST"));
     }
-    let token = variables::get(variable).unwrap_or_default();
+    let token = variables::get("check_token").unwrap_or_default();
     if token.trim().is_empty() {
-        let why = format!("this entry is closed: variable {variable} is not set");
-        return Err((403, why));
+        return Err((403, "this entry is closed: variable check_token is not set"));
     }
     let values = request.headers().get(&"authorization".to_owned());
     let given = values.first().map(Vec::as_slice).unwrap_or_default();
@@ -70,42 +68,9 @@ pub fn authorise(request: &IncomingRequest, variable: &str) -> Result<(), (u16, 
     if same(given, token.trim().as_bytes()) {
         Ok(())
     } else {
-        let why = format!("want the header authorization: Bearer <{variable}>");
-        Err((401, why))
+        Err((401, "want the header authorization: Bearer <check_token>"))
     }
 }
-
-pub fn is_post(request: &IncomingRequest) -> bool {
-    matches!(request.method(), Method::Post)
-}
-
-/// The whole body.
-///
-/// # Errors
-/// When it is longer than that, or breaks off.
-pub fn body(request: &IncomingRequest, bytes_max: usize) -> Result<Vec<u8>, String> {
-    let Ok(body) = request.consume() else {
-        return Ok(Vec::new());
-    };
-    let Ok(stream) = body.stream() else {
-        return Ok(Vec::new());
-    };
-    let mut bytes = Vec::new();
-    loop {
-        match stream.blocking_read(READ_BYTES) {
-            Ok(chunk) if bytes.len() + chunk.len() > bytes_max => {
-                return Err(format!("the body is longer than {bytes_max} bytes"));
-            }
-            Ok(chunk) => bytes.extend_from_slice(&chunk),
-            Err(StreamError::Closed) => return Ok(bytes),
-            Err(StreamError::LastOperationFailed(_)) => {
-                return Err("the body broke off".to_owned());
-            }
-        }
-    }
-}
-
-const READ_BYTES: u64 = 4_096;
 
 const BEARER: &[u8] = b"Bearer ";
 
