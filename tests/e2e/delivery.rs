@@ -10,7 +10,7 @@ use watchbell_lab::headscale::State;
 use watchbell_lab::manifest::Changes;
 use watchbell_lab::port::Port;
 use watchbell_lab::runtime::CHECK_TOKEN;
-use watchbell_lab::scenario::{Lab, Setup, alert, expect, on_each_host};
+use watchbell_lab::scenario::{Lab, Setup, alert, expect_checks, expect_opened, on_each_host};
 use watchbell_lab::server::Gate;
 use watchbell_lab::wait;
 use watchbell_lab::webhook::{Answers, Delivery};
@@ -35,19 +35,29 @@ fn told_all_the_same(test: &str, answers: Answers) {
         lab.headscale.state(State::Healthy);
         lab.wait_for_status("up");
         lab.webhook.answers(Answers::Ok);
-        let told = lab.webhook.wait_for(2);
+        let told = lab.webhook.wait_for(1);
         lab.wait_for_probes(2);
-        in_order(&told);
-        assert_eq!(told[0].id, attempts[0].id);
-        assert_eq!(lab.webhook.messages().len(), 2);
+        both_in_one(&told);
+        assert_eq!(lab.webhook.messages().len(), 1);
     });
 }
 
 /// One outage: its beginning, then its end.
 fn in_order(told: &[Delivery]) {
     let health = [alert("health", "status")];
-    expect("alert.triggered", &told[..1], &health);
-    expect("alert.resolved", &told[1..], &health);
+    expect_opened("database", &told[..1], &health);
+    both_in_one(&told[1..]);
+}
+
+/// An outage that was over before anybody could be told is one message, which tells both.
+fn both_in_one(told: &[Delivery]) {
+    let [one] = told else {
+        panic!("want one message, got {told:#?}");
+    };
+    assert_eq!(one.kind, "alert.resolved", "{one:#?}");
+    expect_checks(one, &[alert("health", "status")]);
+    assert_eq!(one.data("cause"), "database", "{one:#?}");
+    assert!(one.data("failing_since").is_string() && one.data("resolved_at").is_string());
 }
 
 #[test]
@@ -89,6 +99,7 @@ fn a_slow_receiver_gets_it_once() {
         lab.webhook
             .answers(Answers::Slow(Duration::from_millis(400)));
         lab.outage(
+            "database",
             &[alert("health", "status")],
             |lab| lab.headscale.state(State::DatabaseDown),
             |lab| lab.headscale.state(State::Healthy),
@@ -104,6 +115,7 @@ fn a_2xx_counts_without_its_body() {
             let mut lab = Lab::well(host, Setup::default());
             lab.webhook.answers(answers);
             lab.outage(
+                "database",
                 &[alert("health", "status")],
                 |lab| lab.headscale.state(State::DatabaseDown),
                 |lab| lab.headscale.state(State::Healthy),
@@ -122,9 +134,9 @@ fn receiver_down_for_several_sweeps() {
         lab.headscale.state(State::Healthy);
         lab.wait_for_status("up");
         lab.webhook.gate(Gate::Open);
-        in_order(&lab.webhook.wait_for(2));
+        both_in_one(&lab.webhook.wait_for(1));
         lab.wait_for_probes(2);
-        assert_eq!(lab.webhook.messages().len(), 2);
+        assert_eq!(lab.webhook.messages().len(), 1);
         lab.nothing_twice();
     });
 }
@@ -133,9 +145,10 @@ fn receiver_down_for_several_sweeps() {
 fn attempts_in_ledger(lab: &Lab, attempts: usize) -> String {
     wait::until("failed attempts in the ledger", || {
         let ledger = lab.runtime.state().ledger()?;
-        let first = &ledger["outbox"][0];
-        let tried = usize::try_from(first["attempts"].as_u64()?).unwrap();
-        (tried >= attempts).then(|| first["id"].as_str().unwrap().to_owned())
+        let first = &ledger["outbox"]["messages"][0];
+        let tried = first["progress"]["webhook"]["attempts"].as_u64()?;
+        let id = first["notice"]["id"].as_str()?;
+        (usize::try_from(tried).unwrap() >= attempts).then(|| id.to_owned())
     })
 }
 
@@ -201,7 +214,7 @@ fn killed_before_anybody_was_told() {
         lab.runtime.run();
         let told = lab.webhook.wait_for(1);
         assert_eq!(told[0].id, attempted[0].id);
-        expect("alert.triggered", &told, &[alert("health", "status")]);
+        expect_opened("database", &told, &[alert("health", "status")]);
         lab.headscale.state(State::Healthy);
         in_order(&lab.webhook.wait_for(2));
         lab.wait_for_probes(2);
@@ -222,6 +235,7 @@ fn the_sweep_alone_delivers() {
             },
         );
         lab.outage(
+            "database",
             &[alert("health", "status")],
             |lab| lab.headscale.state(State::DatabaseDown),
             |lab| lab.headscale.state(State::Healthy),
@@ -295,7 +309,8 @@ fn without_a_webhook_alerts_are_logged() {
         lab.headscale.state(State::DatabaseDown);
         wait::until("the alert in the log", || {
             let log = lab.runtime.log();
-            (log.contains("Headscale API is down") && log.contains("webhook_url")).then_some(())
+            (log.contains("headscale is down") && log.contains("no channel is configured"))
+                .then_some(())
         });
         lab.wait_for_status_of("health", "failed");
         assert!(lab.webhook.deliveries().is_empty());

@@ -99,6 +99,7 @@ pub fn write(to: &Path, changes: &Changes) {
         } else {
             variables["webhook_timeout"] = value("1s");
             variables["webhook_retry_interval"] = value("1s");
+            variables["settling_time"] = value("10s");
         }
         if changes.no_sockets && ["port", "certificate"].contains(&id.as_str()) {
             let ring = toml_edit::Array::from_iter(["{{ alert_url }}"]);

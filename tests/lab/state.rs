@@ -31,7 +31,7 @@ impl State {
 
     /// What the alert component keeps of the service: messages under way and delivered.
     pub fn ledger(&self) -> Option<Value> {
-        self.read("alert/headscale")
+        self.read("alert/ledger")
     }
 
     /// The bytes under a key, as they are.
@@ -50,7 +50,7 @@ impl State {
 
     /// Forgets what the alert component keeps. Nothing may run on the state meanwhile.
     pub fn forget_ledger(&self) {
-        let sql = "DELETE FROM spin_key_value WHERE store = 'default' AND key = 'alert/headscale'";
+        let sql = "DELETE FROM spin_key_value WHERE store = 'default' AND key = 'alert/ledger'";
         let deleted = self.open().execute(sql, []).unwrap();
         assert_eq!(deleted, 1, "forgetting the ledger");
     }

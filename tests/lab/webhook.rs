@@ -1,7 +1,7 @@
 //! Who receives the alerts: verifies each signature as Standard Webhooks says, with
 //! code of its own, and keeps everything that came, with what was answered.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
@@ -61,11 +61,17 @@ impl Delivery {
         &self.body["data"][field]
     }
 
-    /// A field of the one check that the message is about.
-    pub fn check(&self, field: &str) -> &str {
-        self.body["data"]["checks"][0][field]
-            .as_str()
-            .unwrap_or_default()
+    /// What the message says of that check.
+    pub fn check(&self, id: &str) -> &Value {
+        let checks = self.data("checks").as_array().into_iter().flatten();
+        let found = checks.into_iter().find(|c| c["check"] == id);
+        found.unwrap_or(&Value::Null)
+    }
+
+    /// The ids of the checks that it is about.
+    pub fn checks(&self) -> BTreeSet<&str> {
+        let checks = self.data("checks").as_array().into_iter().flatten();
+        checks.filter_map(|c| c["check"].as_str()).collect()
     }
 }
 
@@ -279,6 +285,8 @@ fn missing(body: &Value) -> Option<&'static str> {
     let of_data = [
         "version",
         "service",
+        "summary",
+        "test",
         "severity",
         "failing_since",
         "duration_s",
@@ -289,5 +297,5 @@ fn missing(body: &Value) -> Option<&'static str> {
     let of_check = ["check", "label", "kind", "reason", "detail", "target"];
     lacks(body, &["type", "timestamp", "data"])
         .or_else(|| lacks(data, &of_data))
-        .or_else(|| lacks(&data["checks"][0], &of_check))
+        .or_else(|| lacks(data["checks"].get(0)?, &of_check))
 }
