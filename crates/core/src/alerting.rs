@@ -101,7 +101,8 @@ impl<W: World> Run<'_, W> {
         }
         let before = ledger.clone();
         if let Some(asked_at) = store::peek(self.world, store::RESEND)? {
-            ledger.outbox.revive(asked_at);
+            let open = ledger.open().map(|i| i.id.clone()).collect();
+            ledger.outbox.revive(asked_at, &open);
         }
         let seen = Seen::read(self.world)?;
         ledger.look(&Look {
@@ -115,7 +116,7 @@ impl<W: World> Run<'_, W> {
         let terms = self.terms();
         self.log_what_goes_nowhere(&before, &mut ledger, &terms);
         if self.settings.is_some() {
-            ledger.outbox.sort(&terms);
+            ledger.outbox.sort(&terms, self.world.now());
         }
         let due = ledger.outbox.next(&terms, self.world.now()).is_some();
         let changed = ledger != before || !stored;
@@ -182,12 +183,12 @@ impl<W: World> Run<'_, W> {
 
     /// Tells the checks from when on their outcomes count.
     fn suspect(&self, before: &Ledger, ledger: &Ledger) -> Result<(), Failed> {
-        for (service, since) in ledger.suspects() {
-            if before.suspects().all(|known| known != (service, since)) {
-                store::write(self.world, &store::suspect_key(service), &since)?;
+        match ledger.suspect() {
+            Some(since) if before.suspect() != Some(since) => {
+                store::write(self.world, store::SUSPECT, &since)
             }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Sends what is due. The ledger is stored after each attempt, so a death in between
@@ -226,7 +227,7 @@ impl<W: World> Run<'_, W> {
                     self.log_failure(&notice, name, &failure, pause);
                 }
             }
-            ledger.outbox.sort(terms);
+            ledger.outbox.sort(terms, now);
             self.store(ledger)?;
         }
         Ok(())
@@ -253,6 +254,7 @@ impl<W: World> Run<'_, W> {
             url,
             headers: vec![("content-type".into(), "text/plain; charset=utf-8".into())],
             body: body.into_bytes(),
+            body_secret: None,
         };
         match self.world.send(&request, PING_TIMEOUT) {
             Ok(answer) if (200..300).contains(&answer.status) => {}
@@ -343,6 +345,8 @@ pub(crate) fn attempt(
     }
     let said = match one_line(&answer.said, SAID_CHARS_MAX) {
         said if said.is_empty() => said,
+        // Servers like to repeat what they were asked, and that may be a secret.
+        _ if request.is_repeated_by(&answer.said) => ": an answer that repeats the request".into(),
         said => format!(": {said:?}"),
     };
     Err(NotTaken {

@@ -29,7 +29,14 @@ pub struct Request {
     /// Names in lower case. May hold secrets.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
+    /// A secret that the body holds.
+    pub body_secret: Option<String>,
 }
+
+/// Shorter pieces of a path or a token are words, or too short to guess the rest by.
+const PIECE_MIN: usize = 8;
+/// Headers that authorise.
+const SECRET_HEADERS: [&str; 2] = ["authorization", "x-gotify-key"];
 
 impl Request {
     fn json(url: Url, body: &serde_json::Value) -> Self {
@@ -37,7 +44,25 @@ impl Request {
             url,
             headers: vec![("content-type".into(), "application/json".into())],
             body: crate::json::text(body).into_bytes(),
+            body_secret: None,
         }
+    }
+
+    /// Whether a text holds a piece of what may be secret: of the URL's path, of a header
+    /// that authorises, of a key in the body.
+    pub fn is_repeated_by(&self, text: &str) -> bool {
+        let headers = self.headers.iter();
+        let headers = headers.filter(|(name, _)| SECRET_HEADERS.contains(&name.as_str()));
+        let headers = headers.map(|(_, value)| value.as_str());
+        let key = self.body_secret.as_deref();
+        let secrets = [self.url.path.as_str()]
+            .into_iter()
+            .chain(headers)
+            .chain(key);
+        let pieces = secrets.flat_map(|s| s.split(|c: char| !c.is_ascii_alphanumeric()));
+        let text = text.to_ascii_lowercase();
+        let mut pieces = pieces.filter(|p| p.len() >= PIECE_MIN);
+        pieces.any(|piece| text.contains(&piece.to_ascii_lowercase()))
     }
 
     fn with(mut self, name: &str, value: impl Into<String>) -> Self {

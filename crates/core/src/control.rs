@@ -370,6 +370,7 @@ pub fn test_notice(telling: Telling, now: UnixMs) -> Notice {
         peak: Severity::Info,
         resolved_at: resolved.then_some(now),
         said: None,
+        held: None,
     };
     Notice {
         id: digest::id("msg_", &["test", &second, &format!("{telling:?}")]),

@@ -4,7 +4,7 @@ use crate::ledger::TakenOver;
 use crate::monitor::{Definition, Monitor, Policy, step};
 use crate::outcome::{Outcome, Status};
 use crate::settings::Pace;
-use crate::store::{self, Failed, Found, Store, monitor_key, suspect_key};
+use crate::store::{self, Failed, Found, Store, monitor_key};
 use crate::time::UnixMs;
 
 /// Whether nothing is due yet: by the record, and by what the alert component suspects.
@@ -12,8 +12,7 @@ pub fn rests(store: &impl Store, found: &Found<Monitor>, pace: &Pace, now: UnixM
     let Found::Record(monitor) = found else {
         return false;
     };
-    !monitor.due(pace, now)
-        && !monitor.awaited(suspected(store, &monitor.definition.service), pace, now)
+    !monitor.due(pace, now) && !monitor.awaited(suspected(store), pace, now)
 }
 
 /// The check with its state, as it is configured now.
@@ -27,10 +26,10 @@ pub fn load(found: Found<Monitor>, definition: &Definition, now: UnixMs) -> Moni
     monitor
 }
 
-/// Since when outcomes of the service's checks prove nothing. Without it (the store fails)
+/// Since when outcomes prove nothing. Without it (the store fails)
 /// the check goes by its own pace.
-pub fn suspected(store: &impl Store, service: &str) -> Option<UnixMs> {
-    store::peek(store, &suspect_key(service)).unwrap_or_else(|why| {
+pub fn suspected(store: &impl Store) -> Option<UnixMs> {
+    store::peek(store, store::SUSPECT).unwrap_or_else(|why| {
         store.log(&why);
         None
     })

@@ -212,10 +212,9 @@ const ANSWERED: [Kind; 5] = [
     Kind::Timeout,
     Kind::Latency,
 ];
-/// What a node without network sees.
-const NETWORK: [Kind; 5] = [
+/// What a node without network sees. Not a refused connection: somebody refused it.
+const NETWORK: [Kind; 4] = [
     Kind::Dns,
-    Kind::ConnectRefused,
     Kind::ConnectTimeout,
     Kind::Unreachable,
     Kind::Timeout,
@@ -245,11 +244,17 @@ pub fn uplink(others: &[bool]) -> bool {
 }
 
 impl Seen {
-    /// Fails as if there were no network.
+    /// Fails as if there were no network. HTTP's host may call anything that is not reached
+    /// refused, so there it tells nothing, if only something else does.
     pub fn cut_off(&self) -> bool {
-        self.failing
-            .as_ref()
-            .is_some_and(|f| NETWORK.contains(&f.kind))
+        let kind = self.failing.as_ref().map(|f| f.kind);
+        kind.is_some_and(|k| NETWORK.contains(&k) || (self.http && k == Kind::ConnectRefused))
+    }
+
+    /// Fails so beyond doubt.
+    pub fn surely_cut_off(&self) -> bool {
+        let kind = self.failing.as_ref().map(|f| f.kind);
+        kind.is_some_and(|k| NETWORK.contains(&k))
     }
 }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest;
 use crate::monitor::{Definition, Event, Transition};
+use crate::operator::{Held, Hold};
 use crate::outcome::Kind;
 use crate::settings::Severity;
 use crate::time::UnixMs;
@@ -21,7 +22,14 @@ pub struct Service {
     pub open: Option<Incident>,
     /// Over, and that not told yet; oldest first.
     pub ended: Vec<Incident>,
+    /// Others that were over and held back: counted only.
+    #[serde(default)]
+    pub folded: u32,
 }
+
+/// Ended incidents kept of one service while they are held back. Beyond it the oldest of
+/// which nothing was said is only counted.
+const ENDED_MAX: usize = 20;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incident {
@@ -40,6 +48,9 @@ pub struct Incident {
     pub peak: Severity,
     pub resolved_at: Option<UnixMs>,
     pub said: Option<Said>,
+    /// What has held it back.
+    #[serde(default)]
+    pub held: Option<Held>,
 }
 
 /// One check's part in an incident.
@@ -189,6 +200,7 @@ impl Service {
             peak: Severity::Info,
             resolved_at: None,
             said: None,
+            held: None,
         });
         incident.opened_at = incident.opened_at.min(at);
         incident.failing_since = incident.failing_since.min(affected.failing_since);
@@ -211,6 +223,18 @@ impl Service {
 
     fn affected(&mut self, check: &str) -> Option<&mut Affected> {
         self.open.as_mut()?.checks.get_mut(check)
+    }
+
+    /// Keeps what is held back bounded.
+    pub fn fold(&mut self) {
+        while self.ended.len() > ENDED_MAX {
+            let Some(oldest) = self.ended.iter().position(|i| i.said.is_none()) else {
+                return;
+            };
+            if !self.ended.remove(oldest).expected() {
+                self.folded += 1;
+            }
+        }
     }
 
     /// The open incident is over.
@@ -237,6 +261,28 @@ impl Incident {
         let failing = self.checks.values().filter(|a| a.recovered_at.is_none());
         let highest = failing.map(|a| a.definition.severity).max();
         highest.unwrap_or(self.peak)
+    }
+
+    /// Notes what holds it back. A silence or a fault of this node's network is not
+    /// forgotten over maintenance: what they held is told.
+    pub fn hold(&mut self, held: &Held) {
+        match &mut self.held {
+            Some(known) if known.by != Hold::Maintenance => {}
+            Some(known) if held.by == Hold::Maintenance => {
+                known.from = known.from.min(held.from);
+                known.until = known.until.max(held.until);
+            }
+            known => *known = Some(held.clone()),
+        }
+    }
+
+    /// Whether it came and went inside maintenance.
+    pub fn expected(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| {
+            held.by == Hold::Maintenance
+                && held.from <= self.failing_since
+                && self.resolved_at.is_some_and(|at| at <= held.until)
+        })
     }
 
     fn view(&self) -> View {

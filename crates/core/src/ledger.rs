@@ -17,7 +17,7 @@ use crate::digest;
 use crate::incident::{Incident, Moment, Reminders, Service, Telling};
 use crate::monitor::{Event, Health, Monitor, Told, Transition};
 use crate::notice::{About, Notice};
-use crate::operator::{Hold, Operator};
+use crate::operator::{Held, Hold, Operator};
 use crate::outbox::Outbox;
 use crate::outcome::{Kind, Status};
 use crate::recurring::Recurring;
@@ -30,8 +30,6 @@ pub use node::NODE;
 const LEASE_MAX: Duration = Duration::from_secs(60);
 /// Certificate warnings held back; beyond it they stay with their monitors.
 const WARNINGS_MAX: usize = 50;
-/// Ended incidents held back of one service; beyond it the oldest two are told as one span.
-const ENDED_MAX: usize = 50;
 
 /// One value in key-value, written by the alert component alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,8 +52,6 @@ pub struct Account {
     pub service: Service,
     /// Certificate warnings that are not on their way yet.
     pub warnings: Vec<Warning>,
-    /// What has held something back, and its id.
-    pub held: Option<(Hold, String)>,
     /// The change that is being looked at.
     pub change: Option<Change>,
 }
@@ -69,6 +65,9 @@ pub struct Change {
     pub found_at: UnixMs,
     /// All outcomes are newer, or were waited for long enough: a cause may be named.
     pub settled: bool,
+    /// This node's network was down: what fails is waited for as long as it runs at all.
+    #[serde(default)]
+    pub doubted: bool,
 }
 
 /// A certificate's transition, and the life of the record that it comes from.
@@ -129,12 +128,24 @@ pub struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// What holds the service's alerts back now, and its id.
-    fn hold(&self, service: &str) -> Option<(&str, Hold)> {
-        if self.maintenance.iter().any(|r| r.covers(service, self.now)) {
-            return Some(("maintenance", Hold::Maintenance));
-        }
-        self.operator.hold(service, self.now)
+    /// What holds the service's alerts back now.
+    fn hold(&self, service: &str) -> Option<Held> {
+        let mut recurring = self.maintenance.iter();
+        let open = recurring.find_map(|r| r.covering(service, self.now));
+        let held = open.map(|(from, until)| Held {
+            id: "maintenance".to_owned(),
+            by: Hold::Maintenance,
+            from,
+            until,
+        });
+        held.or_else(|| self.operator.hold(service, self.now))
+    }
+
+    /// The latest outcome of each as evidence: of the service, witnesses apart.
+    fn seen(&self, service: &str) -> Vec<Seen> {
+        of_service(self, service)
+            .filter_map(|m| m.seen(self.now))
+            .collect()
     }
 }
 
@@ -147,8 +158,9 @@ impl Ledger {
             account.forget(look);
             account.look(name, look);
         }
+        let was_cut_off = self.node_cut_off();
         self.look_at_node(look);
-        let cut_off = self.node.service.open.is_some() && self.node_cut_off();
+        let cut_off = self.node_cut_off();
         let Self {
             services,
             node,
@@ -157,15 +169,21 @@ impl Ledger {
         } = self;
         node.say(NODE, look.hold(NODE), look, outbox);
         for (name, account) in services.iter_mut() {
+            if was_cut_off && !cut_off {
+                account.doubt(look.now);
+            }
             let hold = match cut_off {
-                true => Some(("uplink", Hold::Uplink)),
+                true => Some(Held {
+                    id: "uplink".to_owned(),
+                    by: Hold::Uplink,
+                    from: look.now,
+                    until: look.now,
+                }),
                 false => look.hold(name),
             };
             account.say(name, hold, look, outbox);
         }
-        let quiet = |a: &Account| {
-            a.service == Service::default() && a.warnings.is_empty() && a.held.is_none()
-        };
+        let quiet = |a: &Account| a.service == Service::default() && a.warnings.is_empty();
         services.retain(|_, a| !quiet(a) || a.change.is_some());
     }
 
@@ -209,11 +227,8 @@ impl Ledger {
                 open_since: open_before,
             },
         };
-        let crowded = self.outbox.full()
-            || self
-                .services
-                .get(&monitor.definition.service)
-                .is_some_and(|a| a.warnings.len() >= WARNINGS_MAX);
+        let account = self.services.get(&monitor.definition.service);
+        let crowded = account.is_some_and(|a| a.warnings.len() >= WARNINGS_MAX);
         let mut taken: Vec<Transition> = Vec::new();
         for transition in &monitor.pending {
             let warns = matches!(transition.event, Event::CertificateExpiring { .. });
@@ -244,10 +259,10 @@ impl Ledger {
         })
     }
 
-    /// From when on the outcomes of a service's checks count.
-    pub fn suspects(&self) -> impl Iterator<Item = (&str, UnixMs)> {
-        let all = self.services.iter();
-        all.filter_map(|(name, a)| a.change.map(|c| (name.as_str(), c.since)))
+    /// From when on outcomes count: the latest change.
+    pub fn suspect(&self) -> Option<UnixMs> {
+        let changes = self.services.values().filter_map(|a| a.change);
+        changes.map(|c| c.since).max()
     }
 
     /// Every open incident.
@@ -289,21 +304,29 @@ impl Account {
         }
     }
 
+    /// This node's network is back: what was found without it proves nothing.
+    fn doubt(&mut self, now: UnixMs) {
+        if self.service.open.is_some() {
+            self.change = Some(Change {
+                since: now,
+                found_at: now,
+                settled: false,
+                doubted: true,
+            });
+        }
+    }
+
     /// Ends the incident when all is well, and names its cause.
     fn look(&mut self, name: &str, look: &Look<'_>) {
-        let checks = || of_service(look, name);
         self.follow(name, look);
         if let Some(over_at) = self.service.open.as_ref().and_then(Incident::over_at)
-            && !checks().any(Monitor::unproven)
+            && !of_service(look, name).any(|m| m.unproven() && m.runs(look.now))
         {
             self.service.end(over_at);
-            while self.service.ended.len() > ENDED_MAX {
-                self.service.ended.remove(0);
-            }
         }
         let settled = self.settled();
         if let Some(incident) = &mut self.service.open {
-            let seen: Vec<Seen> = checks().filter_map(Monitor::seen).collect();
+            let seen = look.seen(name);
             let cause = diagnose(&seen).map(|c| c.id.to_owned());
             // Before that, and of what is mending, only what is certain.
             let mends = seen.iter().all(|s| s.failing.is_none());
@@ -321,26 +344,36 @@ impl Account {
         let turned = of_service(look, name).filter(|m| m.failing() || said);
         let turns = turned.map(|m| m.turned_at).filter(|at| *at <= look.now);
         let since = if said { turns.max() } else { turns.min() };
-        if let Some(since) = since.filter(|since| self.change.is_none_or(|c| c.since != *since)) {
+        let changed = |since: &UnixMs| match self.change {
+            Some(change) if change.doubted => *since > change.since && said,
+            Some(change) => *since != change.since,
+            None => true,
+        };
+        if let Some(since) = since.filter(changed) {
             let unsettled = self.change.filter(|c| said && !c.settled);
             self.change = Some(Change {
                 since,
                 found_at: unsettled.map_or(look.now, |c| c.found_at),
                 settled: false,
+                doubted: false,
             });
         }
         let opened_at = self.service.open.as_ref().map(|i| i.opened_at);
         let Some(change) = &mut self.change else {
             return;
         };
-        let witnesses = look
-            .monitors
-            .iter()
-            .filter(|m| m.definition.role == Role::Witness);
-        let fresh = of_service(look, name)
-            .chain(witnesses)
-            .filter(|m| !node::silent(m, UnixMs(0), look.now))
-            .all(|m| m.fresh(change.since));
+        let own = of_service(look, name);
+        let all = look.monitors.iter();
+        let fresh = |m: &Monitor| !m.runs(look.now) || m.fresh(change.since);
+        if change.doubted {
+            change.settled |= own.filter(|m| m.failing()).all(fresh);
+            return;
+        }
+        // What else fails matters only where the network may be at fault.
+        let alone = !node::may_be_cut_off(&look.seen(name));
+        let fresh = all
+            .filter(|m| m.definition.service == name || !alone)
+            .all(fresh);
         let waited = look
             .now
             .since(change.since.max(opened_at.unwrap_or(change.since)));
@@ -356,26 +389,17 @@ impl Account {
     }
 
     /// Puts on their way what there is to say, unless it is held back.
-    fn say(
-        &mut self,
-        name: &str,
-        hold: Option<(&str, Hold)>,
-        look: &Look<'_>,
-        outbox: &mut Outbox,
-    ) {
-        if let Some((id, hold)) = hold {
-            let waits = self.service.open.as_ref().is_some_and(|i| i.said.is_none());
-            if waits || !self.service.ended.is_empty() || !self.warnings.is_empty() {
-                self.held = Some((hold, id.to_owned()));
+    fn say(&mut self, name: &str, hold: Option<Held>, look: &Look<'_>, outbox: &mut Outbox) {
+        if let Some(held) = hold {
+            let Service { open, ended, .. } = &mut self.service;
+            let waiting = open.iter_mut().chain(ended.iter_mut());
+            for incident in waiting.filter(|i| i.said.is_none()) {
+                incident.hold(&held);
             }
+            self.service.fold();
             return;
         }
-        if outbox.full() {
-            return;
-        }
-        if let Some((hold, id)) = self.held.take() {
-            self.release(name, hold, &id, look, outbox);
-        }
+        self.release(name, look, outbox);
         for warning in self.warnings.drain(..) {
             outbox.push(warning_notice(warning));
         }
@@ -390,7 +414,12 @@ impl Account {
                 settled,
                 acknowledged: look.operator.acknowledgements.contains_key(&incident.id),
             };
-            if let Some(telling) = incident.next(moment, look.rules.reminders) {
+            // Nothing of it was said and nothing fails any more: it is about to be over.
+            let seen = look.seen(name);
+            let mends = !seen.is_empty() && seen.iter().all(|s| s.failing.is_none());
+            let mends = mends && incident.said.is_none();
+            let telling = incident.next(moment, look.rules.reminders);
+            if let Some(telling) = telling.filter(|_| !mends) {
                 let at = match telling {
                     Telling::Triggered => incident.opened_at,
                     _ => look.now,
@@ -400,32 +429,43 @@ impl Account {
         }
     }
 
-    /// What was held back ends: incidents that came and went inside are summarised, or were
-    /// expected; those of which something was said before are told to be over.
-    fn release(&mut self, name: &str, hold: Hold, id: &str, look: &Look<'_>, outbox: &mut Outbox) {
+    /// What was held back ends: what came and went inside maintenance was expected, what
+    /// came and went inside another hold is summed up. The rest is told to be over.
+    fn release(&mut self, name: &str, look: &Look<'_>, outbox: &mut Outbox) {
+        let more = std::mem::take(&mut self.service.folded);
         let ended = std::mem::take(&mut self.service.ended);
-        let (unsaid, said): (Vec<Incident>, _) = ended.into_iter().partition(|i| i.said.is_none());
-        self.service.ended = said;
-        let Some(first) = unsaid.first().filter(|_| hold != Hold::Maintenance) else {
-            return;
-        };
-        let peak = unsaid
-            .iter()
-            .map(|i| i.peak)
-            .max()
-            .unwrap_or(Severity::Info);
-        outbox.push(Notice {
-            id: digest::id("msg_", &["summary", name, id, &first.id]),
-            at: look.now,
-            service: name.to_owned(),
-            severity: peak,
-            peak,
-            test: false,
-            about: About::Summary {
-                hold,
-                incidents: unsaid,
-            },
-        });
+        let mut sums: Vec<(Held, Vec<Incident>)> = Vec::new();
+        for incident in ended.into_iter().filter(|i| !i.expected()) {
+            match &incident.held {
+                Some(held) if incident.said.is_none() && held.by != Hold::Maintenance => {
+                    match sums.iter_mut().find(|(known, _)| known.id == held.id) {
+                        Some((_, all)) => all.push(incident),
+                        None => sums.push((held.clone(), vec![incident])),
+                    }
+                }
+                _ => self.service.ended.push(incident),
+            }
+        }
+        // Those that were folded are the oldest, so of the first.
+        let mut more = [more].into_iter();
+        for (held, incidents) in sums {
+            let peak = incidents.iter().map(|i| i.peak).max();
+            let peak = peak.unwrap_or(Severity::Info);
+            let first = incidents.first().map_or("", |i| i.id.as_str());
+            outbox.push(Notice {
+                id: digest::id("msg_", &["summary", name, &held.id, first]),
+                at: look.now,
+                service: name.to_owned(),
+                severity: peak,
+                peak,
+                test: false,
+                about: About::Summary {
+                    hold: held.by,
+                    incidents,
+                    more: more.next().unwrap_or_default(),
+                },
+            });
+        }
     }
 }
 
@@ -543,9 +583,14 @@ impl Monitor {
         self.health != Health::Down && self.failing() && self.unconfirmed()
     }
 
-    /// The latest outcome as evidence; `None` where there is none.
-    fn seen(&self) -> Option<Seen> {
-        let last = self.last.as_ref().filter(|l| !l.off)?;
+    /// Has run within its last intervals, whatever the node did.
+    fn runs(&self, now: UnixMs) -> bool {
+        !node::silent(self, UnixMs(0), now)
+    }
+
+    /// The latest outcome as evidence; `None` where there is none, or an old one.
+    fn seen(&self, now: UnixMs) -> Option<Seen> {
+        let last = self.last.as_ref().filter(|l| !l.off && self.runs(now))?;
         let failing = (last.status == Status::Failed).then(|| Failure {
             kind: last.kind.unwrap_or(Kind::Internal),
             reason: last.reason.clone(),

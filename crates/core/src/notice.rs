@@ -40,6 +40,9 @@ pub enum About {
     Summary {
         hold: Hold,
         incidents: Vec<Incident>,
+        /// Others before them, which were too many to keep.
+        #[serde(default)]
+        more: u32,
     },
     /// Watchbell itself has something to say.
     Started { checks: usize },
@@ -54,9 +57,6 @@ pub enum Action {
     /// For information.
     Note,
 }
-
-/// Incidents named in a summary; more are counted.
-const SUMMARY_MAX: usize = 20;
 
 impl Notice {
     /// The webhook's `type`.
@@ -111,8 +111,12 @@ impl Notice {
                 };
                 format!("{}: the certificate {detail}", transition.definition.label)
             }
-            About::Summary { hold, incidents } => {
-                let count = incidents.len();
+            About::Summary {
+                hold,
+                incidents,
+                more,
+            } => {
+                let count = incidents.len() + *more as usize;
                 let incidents = if count == 1 { "incident" } else { "incidents" };
                 format!(
                     "{}: {count} {incidents} during {}, over by now",
@@ -140,10 +144,12 @@ impl Notice {
             About::Certificate(transition) => {
                 vec![format!("target {}", transition.definition.target)]
             }
-            About::Summary { incidents, .. } => {
-                let mut lines: Vec<String> = incidents.iter().take(SUMMARY_MAX).map(span).collect();
-                if incidents.len() > SUMMARY_MAX {
-                    lines.push(format!("and {} more", incidents.len() - SUMMARY_MAX));
+            About::Summary {
+                incidents, more, ..
+            } => {
+                let mut lines: Vec<String> = incidents.iter().map(span).collect();
+                if *more > 0 {
+                    lines.push(format!("and {more} before them"));
                 }
                 lines
             }
@@ -215,11 +221,13 @@ impl Notice {
                 }
             }
             About::Certificate(transition) => certificate(transition, &mut data),
-            About::Summary { hold, incidents } => {
+            About::Summary {
+                hold, incidents, ..
+            } => {
                 data["held_by"] = hold.as_str().into();
                 data["evidence"] = self.evidence().into();
-                let incidents = incidents.iter().take(SUMMARY_MAX);
                 data["incidents"] = incidents
+                    .iter()
                     .map(|i| {
                         json!({
                             "incident": i.id,

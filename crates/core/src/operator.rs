@@ -50,6 +50,16 @@ impl Hold {
     }
 }
 
+/// What holds a service's alerts back at one look.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The window's, or a word.
+    pub id: String,
+    pub by: Hold,
+    pub from: UnixMs,
+    pub until: UnixMs,
+}
+
 /// All of it, as read at one look.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Operator {
@@ -65,12 +75,17 @@ pub const WINDOW_MAX: Duration = Duration::from_secs(31 * 86_400);
 impl Operator {
     /// The window that holds the service's alerts back now. Maintenance goes before silence:
     /// it says more.
-    pub fn hold(&self, service: &str, now: UnixMs) -> Option<(&str, Hold)> {
+    pub fn hold(&self, service: &str, now: UnixMs) -> Option<Held> {
         let covers = |w: &Window| {
             (w.service.is_empty() || w.service == service) && w.from <= now && now < w.until
         };
         let open = self.windows.iter().filter(|(_, w)| covers(w));
-        let first = open.min_by_key(|(_, w)| w.hold != Hold::Maintenance);
-        first.map(|(id, w)| (id.as_str(), w.hold))
+        let (id, window) = open.min_by_key(|(_, w)| w.hold != Hold::Maintenance)?;
+        Some(Held {
+            id: id.clone(),
+            by: window.hold,
+            from: window.from,
+            until: window.until,
+        })
     }
 }

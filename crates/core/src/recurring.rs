@@ -50,17 +50,22 @@ impl Recurring {
         })
     }
 
-    /// Whether the service is under maintenance now.
-    pub fn covers(&self, service: &str, now: UnixMs) -> bool {
+    /// The window that covers the service now: when it began, and when it ends.
+    pub fn covering(&self, service: &str, now: UnixMs) -> Option<(UnixMs, UnixMs)> {
         if !self.service.is_empty() && self.service != service {
-            return false;
+            return None;
         }
         let lasts_s = i64::try_from(self.lasts.as_secs()).unwrap_or(i64::MAX);
         let now_s = now.unix_s();
-        let at: Option<DateTime<Utc>> = DateTime::from_timestamp(now_s.saturating_sub(lasts_s), 0);
+        let at: DateTime<Utc> = DateTime::from_timestamp(now_s.saturating_sub(lasts_s), 0)?;
         // The first that begins late enough to go on still.
-        let begun = at.and_then(|at| self.begins.find_next_occurrence(&at, false).ok());
-        begun.is_some_and(|begun| begun.timestamp() <= now_s)
+        let begun = self
+            .begins
+            .find_next_occurrence(&at, false)
+            .ok()?
+            .timestamp();
+        let from = UnixMs(u64::try_from(begun).ok()?.saturating_mul(1_000));
+        (begun <= now_s).then(|| (from, from.plus(self.lasts)))
     }
 }
 
@@ -73,7 +78,8 @@ mod tests {
         // 2026-11-29 is a Sunday; 03:00 UTC.
         const BEGINS_S: u64 = 1_795_921_200;
         let all = Recurring::parse_all("0 0 3 * * SUN 2h headscale").unwrap();
-        let covers = |second: u64, service| all[0].covers(service, UnixMs(second * 1_000));
+        let covers =
+            |second: u64, service| all[0].covering(service, UnixMs(second * 1_000)).is_some();
         for (second, want) in [
             (BEGINS_S - 1, false),
             (BEGINS_S, true),

@@ -92,8 +92,6 @@ pub const ACKNOWLEDGEMENTS: &str = "operator/acknowledged/";
 /// `operator/window/<id>`: a silence or a maintenance.
 pub const WINDOWS: &str = "operator/window/";
 
-/// `suspect/<service>`, written by the alert component: outcomes older than this prove
-/// nothing.
-pub fn suspect_key(service: &str) -> String {
-    format!("suspect/{service}")
-}
+/// Written by the alert component: outcomes older than this prove nothing. One for all
+/// services: whether others fail too tells a service's outage from this node's.
+pub const SUSPECT: &str = "alert/suspect";

@@ -90,6 +90,7 @@ fn incident(telling: Telling) -> Notice {
         peak: Severity::Critical,
         resolved_at: over.then(|| at(80)),
         said: None,
+        held: None,
     };
     let acknowledgement = Acknowledgement {
         at: at(60),
@@ -119,6 +120,7 @@ fn notices() -> Vec<(&'static str, Notice)> {
         about: About::Summary {
             hold: Hold::Silence,
             incidents: vec![over],
+            more: 0,
         },
         ..incident(Telling::Triggered)
     };

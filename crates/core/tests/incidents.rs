@@ -40,6 +40,10 @@ impl Play {
             definition.service = (*service).into();
             definition.role = *role;
             definition.runbook = format!("look at {check}");
+            definition.target = match role {
+                Role::Witness => format!("{check}.example.net:443"),
+                _ => format!("{service}.example.com:443"),
+            };
             definition.probe = match role {
                 Role::Port => "tcp",
                 Role::Certificate => "certificate",
@@ -160,10 +164,7 @@ fn the_first_message_waits_for_fresh_outcomes() {
         play.look(80).is_empty(),
         "the others' outcomes are older than the failure"
     );
-    assert_eq!(
-        play.ledger.suspects().collect::<Vec<_>>(),
-        [("headscale", at(60))]
-    );
+    assert_eq!(play.ledger.suspect(), Some(at(60)));
     for check in ["health", "derp", "key"] {
         assert!(play.look(84).is_empty());
         play.probe(84, check, refused());
@@ -434,14 +435,67 @@ fn what_the_network_hid_is_told_when_it_is_back() {
     play.probe(200, "there", up());
     play.probe(200, "port", refused());
     play.probe(200, "health", refused());
-    let said = play.look(200);
+    assert_eq!(
+        play.look(205),
+        ["alert.resolved watchbell uplink"],
+        "what was found without a network proves nothing"
+    );
+    play.probe(220, "health", refused());
+    assert!(play.look(220).is_empty(), "one of two");
+    play.probe(221, "port", refused());
+    assert_eq!(play.look(221), ["alert.triggered headscale process-down"]);
+}
+
+/// Services behind one proxy that is gone: the network works, for it refuses.
+#[test]
+fn a_refused_connection_is_no_fault_of_the_network() {
+    let mut play = Play::new(&[
+        ("a", "one", Role::Port),
+        ("b", "two", Role::Port),
+        ("c", "three", Role::Port),
+    ]);
+    play.all(60, &refused());
+    play.all(80, &refused());
+    let mut said = play.look(80);
+    said.sort();
     assert_eq!(
         said,
         [
-            "alert.resolved watchbell uplink",
-            "alert.triggered headscale process-down"
+            "alert.triggered one process-down",
+            "alert.triggered three process-down",
+            "alert.triggered two process-down"
         ]
     );
+}
+
+/// What a silence held is told, whatever held it after that.
+#[test]
+fn what_a_silence_held_is_not_dropped_by_maintenance() {
+    let mut play = Play::headscale();
+    let windows = &mut play.operator.windows;
+    windows.insert("s".into(), window(Hold::Silence, 50, 200));
+    windows.insert("m".into(), window(Hold::Maintenance, 190, 300));
+    play.all(60, &refused());
+    play.all(80, &refused());
+    play.all(140, &up());
+    for second in [80, 140, 195, 250] {
+        assert!(play.look(second).is_empty(), "{second}");
+    }
+    assert_eq!(play.look(300), ["alert.summary headscale 1"]);
+}
+
+/// Maintenance expects what lies inside it, and nothing else.
+#[test]
+fn an_outage_that_began_before_maintenance_is_told() {
+    let mut play = Play::headscale();
+    let windows = &mut play.operator.windows;
+    windows.insert("m".into(), window(Hold::Maintenance, 70, 300));
+    play.all(60, &refused());
+    play.all(80, &refused());
+    play.look(80);
+    play.all(140, &up());
+    assert!(play.look(140).is_empty());
+    assert_eq!(play.look(300), ["alert.resolved headscale process-down"]);
 }
 
 #[test]

@@ -80,7 +80,7 @@ pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>, Failed> {
     let policy = Policy::new(&common, &thresholds);
     let definition = define::<C>(&common, target);
     let monitor = load(found, &definition, now);
-    let since = suspected(&records, &monitor.definition.service);
+    let since = suspected(&records);
     let awaited = monitor.awaited(since, &policy.pace, now);
     let due = awaited || monitor.due(&policy.pace, now);
     if wanted == Wanted::WhenDue && !due {

@@ -51,7 +51,7 @@ pub fn fire(process: &Process<'_>, check: &Check, cut_off: bool) -> Result<Fired
         interval_ms: check.interval_ms,
     };
     let monitor = load(found, &definition, now);
-    let awaited = monitor.awaited(suspected(process, &check.service), &pace, now);
+    let awaited = monitor.awaited(suspected(process), &pace, now);
     if !awaited && !monitor.due(&pace, now) {
         return Ok(nothing);
     }

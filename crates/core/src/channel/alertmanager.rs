@@ -45,7 +45,7 @@ pub fn request(url: &Url, notice: &Notice) -> Option<Request> {
                 incident.failing_since,
                 ends_at,
             )];
-            if *telling == Telling::Updated {
+            if matches!(telling, Telling::Updated | Telling::Resolved) {
                 // Labels are what an alert is: with a higher severity it is another one.
                 let lower = [Severity::Info, Severity::Warning];
                 let lower = lower.into_iter().filter(|s| *s < incident.peak);

@@ -42,6 +42,7 @@ impl Ntfy {
             url: self.url.clone(),
             headers: vec![("content-type".into(), "text/plain; charset=utf-8".into())],
             body: message.into_bytes(),
+            body_secret: None,
         }
         .with("title", encoded(&text::title(notice, TITLE_CHARS_MAX)))
         .with("priority", priority)

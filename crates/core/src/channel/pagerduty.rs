@@ -76,6 +76,9 @@ impl PagerDuty {
                 body["links"] = json!([{ "href": link, "text": "What to do" }]);
             }
         }
-        Some(Request::json(self.url.clone(), &body))
+        Some(Request {
+            body_secret: Some(self.routing_key.clone()),
+            ..Request::json(self.url.clone(), &body)
+        })
     }
 }

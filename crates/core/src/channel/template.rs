@@ -69,6 +69,7 @@ impl Template {
             url: self.url.clone(),
             headers: vec![("content-type".into(), self.content_type.clone())],
             body: body.into_bytes(),
+            body_secret: None,
         }
         .with("webhook-id", &notice.id);
         match &self.authorization {

@@ -1,11 +1,12 @@
 //! This node's own failures: checks that do not run, and a network that is down.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Ledger, Look};
-use crate::diagnosis::{Role, SILENT, UPLINK, uplink};
+use crate::diagnosis::{Role, SILENT, Seen, UPLINK, uplink};
 use crate::digest;
 use crate::incident::Affected;
 use crate::monitor::Monitor;
@@ -46,7 +47,7 @@ impl Ledger {
     pub(super) fn look_at_node(&mut self, look: &Look<'_>) {
         let before = self.awake.map(|a| a.since);
         let awake_since = self.wake(look.now);
-        if look.rules.announces && before != Some(awake_since) && !self.outbox.full() {
+        if look.rules.announces && before != Some(awake_since) {
             self.outbox.push(started(look));
         }
         for monitor in look.monitors {
@@ -56,7 +57,7 @@ impl Ledger {
         }
         let cut_off = self.cut_off(look);
         for monitor in look.monitors {
-            let seen = monitor.seen();
+            let seen = monitor.seen(look.now);
             let part = cut_off && seen.is_some_and(|s| s.cut_off());
             let since = monitor.failing_since.unwrap_or(look.now);
             self.judge(monitor, UPLINK.id, part, since, look.now);
@@ -94,38 +95,14 @@ impl Ledger {
     }
 
     /// Whether the node's own network is at fault: some service's outage is ripe to be told,
-    /// and every target that has nothing to do with it fails too. Once it was, until no
-    /// longer.
+    /// and it and every target that has nothing to do with it fail as if there were no
+    /// network. Once it was, until one of them no longer does.
     fn cut_off(&self, look: &Look<'_>) -> bool {
-        let witnesses = look
-            .monitors
-            .iter()
-            .filter(|m| m.definition.role == Role::Witness);
-        let witnesses: Vec<bool> = witnesses
-            .filter_map(|m| m.seen())
-            .map(|s| s.cut_off())
-            .collect();
         self.services.iter().any(|(name, account)| {
             let ripe = account.service.open.is_some() && (self.node_cut_off() || account.settled());
-            let others = self.other_services(name, look);
-            ripe && uplink(&[&witnesses[..], &others].concat())
+            let own = look.seen(name);
+            ripe && may_be_cut_off(&own) && uplink(&others(name, look))
         })
-    }
-
-    /// Of each other service whether all of it fails as if there were no network.
-    fn other_services(&self, name: &str, look: &Look<'_>) -> Vec<bool> {
-        let names = look.monitors.iter().map(|m| m.definition.service.as_str());
-        let mut names: Vec<&str> = names.filter(|n| *n != name).collect();
-        names.sort_unstable();
-        names.dedup();
-        let all_cut_off = |name: &&str| {
-            let mut seen = super::of_service(look, name)
-                .filter_map(Monitor::seen)
-                .peekable();
-            seen.peek()?;
-            Some(seen.all(|s| s.cut_off()))
-        };
-        names.iter().filter_map(all_cut_off).collect()
     }
 
     /// Whether the node is known to be cut off.
@@ -168,6 +145,43 @@ impl Ledger {
             }
             (_, false) => {}
         }
+    }
+}
+
+/// Whether what fails of a service fails as if there were no network.
+pub(super) fn may_be_cut_off(own: &[Seen]) -> bool {
+    let mut failing = own.iter().filter(|s| s.failing.is_some()).peekable();
+    failing.peek().is_some() && own.iter().any(Seen::surely_cut_off) && failing.all(Seen::cut_off)
+}
+
+/// Of each host that has nothing to do with the service, whether all that is asked of it
+/// fails as if there were no network: other services on the service's own host prove
+/// nothing, and several on one host are one.
+fn others(name: &str, look: &Look<'_>) -> Vec<bool> {
+    let host = |m: &Monitor| host(&m.definition.target).to_owned();
+    let foreign = |m: &Monitor| m.definition.role == Role::Witness || m.definition.service != name;
+    let own: BTreeSet<String> = super::of_service(look, name).map(host).collect();
+    let mut all: BTreeMap<String, bool> = BTreeMap::new();
+    for monitor in look.monitors.iter().filter(|m| foreign(m)) {
+        let Some(seen) = monitor.seen(look.now) else {
+            continue;
+        };
+        let host = host(monitor);
+        if !own.contains(&host) {
+            *all.entry(host).or_insert(true) &= seen.cut_off();
+        }
+    }
+    all.into_values().collect()
+}
+
+/// The host of a target: a URL, or `host:port`.
+fn host(target: &str) -> &str {
+    let rest = target.split_once("://").map_or(target, |(_, rest)| rest);
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let authority = &rest[..end];
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+        _ => authority,
     }
 }
 
