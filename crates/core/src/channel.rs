@@ -33,7 +33,7 @@ pub struct Request {
     pub body_secret: Option<String>,
 }
 
-/// Shorter pieces of a path or a token are words, or too short to guess the rest by.
+/// Shorter pieces of a path are words, or too short to guess the rest by.
 const PIECE_MIN: usize = 8;
 /// Headers that authorise.
 const SECRET_HEADERS: [&str; 2] = ["authorization", "x-gotify-key"];
@@ -48,21 +48,20 @@ impl Request {
         }
     }
 
-    /// Whether a text holds a piece of what may be secret: of the URL's path, of a header
-    /// that authorises, of a key in the body.
+    /// Whether a text repeats what may be secret: the URL's path or a long piece of it, a
+    /// header that authorises, a key in the body.
     pub fn is_repeated_by(&self, text: &str) -> bool {
+        let path = self.url.path.as_str();
+        let pieces = path.split(|c: char| !c.is_ascii_alphanumeric());
+        let path = pieces.chain([path]).filter(|p| p.len() >= PIECE_MIN);
         let headers = self.headers.iter();
         let headers = headers.filter(|(name, _)| SECRET_HEADERS.contains(&name.as_str()));
-        let headers = headers.map(|(_, value)| value.as_str());
-        let key = self.body_secret.as_deref();
-        let secrets = [self.url.path.as_str()]
-            .into_iter()
-            .chain(headers)
-            .chain(key);
-        let pieces = secrets.flat_map(|s| s.split(|c: char| !c.is_ascii_alphanumeric()));
+        // After the scheme: `Bearer …`.
+        let headers = headers.filter_map(|(_, value)| value.split_whitespace().last());
+        let keys = headers.chain(self.body_secret.as_deref());
         let text = text.to_ascii_lowercase();
-        let mut pieces = pieces.filter(|p| p.len() >= PIECE_MIN);
-        pieces.any(|piece| text.contains(&piece.to_ascii_lowercase()))
+        let mut secrets = path.chain(keys);
+        secrets.any(|secret| text.contains(&secret.to_ascii_lowercase()))
     }
 
     fn with(mut self, name: &str, value: impl Into<String>) -> Self {

@@ -311,3 +311,35 @@ fn a_template_cannot_be_broken_out_of() {
         "{lines:?}"
     );
 }
+
+/// Servers like to repeat what they were asked; what is secret of it is not logged.
+#[test]
+fn an_answer_that_repeats_a_secret_is_known_by_it() {
+    let notice = incident(Telling::Triggered);
+    for channel in &channels() {
+        let Some(request) = channel.request(&notice, at(100)) else {
+            continue;
+        };
+        let name = channel.terms.channel;
+        assert!(!request.is_repeated_by("400: no such thing"), "{name}");
+        for secret in [
+            "/x?y=1",
+            "/services/T/B/x",
+            "/api/webhooks/1/x",
+            "tk_secret",
+            "0123456789abcdef0123456789abcdef",
+            "/bot123456:ABC-def/sendMessage",
+            "/workflows/x",
+            "Asecret",
+        ] {
+            let held = request.url.path.contains(secret)
+                || request.headers.iter().any(|(_, v)| v.contains(secret))
+                || (name == "pagerduty" && String::from_utf8_lossy(&request.body).contains(secret));
+            let short = secret.len() < 8 && request.url.path.contains(secret);
+            if held && !short {
+                let answer = format!("Cannot POST: {secret}, sorry");
+                assert!(request.is_repeated_by(&answer), "{name}: {secret}");
+            }
+        }
+    }
+}
