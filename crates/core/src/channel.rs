@@ -35,6 +35,8 @@ pub struct Request {
 
 /// Shorter pieces of a path are words, or too short to guess the rest by.
 const PIECE_MIN: usize = 8;
+/// A shorter token is none.
+const TOKEN_MIN: usize = 4;
 /// Headers that authorise.
 const SECRET_HEADERS: [&str; 2] = ["authorization", "x-gotify-key"];
 
@@ -58,6 +60,7 @@ impl Request {
         let headers = headers.filter(|(name, _)| SECRET_HEADERS.contains(&name.as_str()));
         // After the scheme: `Bearer …`.
         let headers = headers.filter_map(|(_, value)| value.split_whitespace().last());
+        let headers = headers.filter(|token| token.len() >= TOKEN_MIN);
         let keys = headers.chain(self.body_secret.as_deref());
         let text = text.to_ascii_lowercase();
         let mut secrets = path.chain(keys);
