@@ -400,6 +400,10 @@ impl Account {
             return;
         }
         self.release(name, look, outbox);
+        // Still open when maintenance ends, perhaps early: expected no longer.
+        if let Some(incident) = &mut self.service.open {
+            incident.held.take_if(|held| held.by == Hold::Maintenance);
+        }
         for warning in self.warnings.drain(..) {
             outbox.push(warning_notice(warning));
         }
