@@ -2,15 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
-use watchbell_lab::command::Answer;
+use watchbell_lab::command::operator;
 use watchbell_lab::headscale::State;
 use watchbell_lab::scenario::{Lab, Setup, alert, expect_checks, expect_opened, on_each_host};
 use watchbell_lab::wait;
-use watchbell_lab::wasm::WATCHBELL;
 use watchbell_lab::webhook::Answers;
 
 /// Long enough for an application to start, be well and break in.
@@ -26,12 +24,8 @@ fn with_token() -> Setup {
 
 /// `watchbell <arguments> --json` against the application.
 fn say(lab: &Lab, token: &str, arguments: &[&str]) -> (i32, Value, String) {
-    let mut command = Command::new(&*WATCHBELL);
-    command
-        .args(arguments)
-        .args(["--json", "--url", &lab.runtime.url()])
-        .env("WATCHBELL_OPERATOR_TOKEN", token);
-    let answer = Answer::of(&mut command);
+    let arguments = [arguments, &["--json"]].concat();
+    let answer = operator(&lab.runtime.url(), token, &arguments);
     let json = serde_json::from_str(&answer.text).unwrap_or_default();
     (answer.exit, json, answer.said)
 }

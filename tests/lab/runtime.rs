@@ -145,6 +145,18 @@ impl Runtime {
         Answer::of(&mut check)
     }
 
+    /// `watchbell validate` on the same files.
+    pub fn validate(&self) -> Answer {
+        let mut validate = Command::new(&*WATCHBELL);
+        validate
+            .args(["validate", "-f"])
+            .arg(self.dir.path().join("spin.toml"))
+            .arg("--runtime-config-file")
+            .arg(self.dir.path().join("runtime.toml"))
+            .args(self.variables());
+        Answer::of(&mut validate)
+    }
+
     /// Rewrites the manifest: what the next [`run`](Self::run) starts.
     pub fn change(&mut self, changes: Changes) {
         manifest::write(&self.dir.path().join("spin.toml"), &changes);
