@@ -6,15 +6,16 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use watchbell_lab::alone::{alone, cover};
+use watchbell_lab::alone::{address, alone, cover};
 use watchbell_lab::chain::{Chain, NAME};
 use watchbell_lab::dns::Answer;
-use watchbell_lab::headscale::{Misroute, Speaks, State};
+use watchbell_lab::headscale::{Headscale, Misroute, Speaks, State};
 use watchbell_lab::manifest::{CHECKS, Changes, ROOMY};
+use watchbell_lab::runtime::Host;
 use watchbell_lab::scenario::{Lab, Setup, on_each_host};
 use watchbell_lab::server::{Gate, Server};
 use watchbell_lab::wait;
@@ -171,35 +172,43 @@ fn the_port_fails_while_http_is_well() {
 
 #[test]
 fn nothing_resolves() {
-    const TEST: &str = "nothing_resolves";
-    alone(TEST, || {
+    with_a_resolver_of_its_own("nothing_resolves", |host, at| {
+        let lab = Lab::well(host, by_name(at, Changes::default()));
+        let healthy = Answer::Addresses(vec![lab.headscale.addr().ip()]);
+        play(
+            &lab,
+            "nothing resolves",
+            "dns",
+            2,
+            |lab| lab.dns.answer(Answer::NxDomain),
+            |lab| lab.dns.answer(healthy.clone()),
+        );
+    });
+}
+
+/// The lab's DNS server is the system's, so that every check depends on it.
+fn with_a_resolver_of_its_own(test: &str, scenario: impl Fn(Host, SocketAddr) + Sync) {
+    alone(test, || {
         let dir = tempfile::tempdir().unwrap();
         let resolv_conf = dir.path().join("resolv.conf");
         let at = SocketAddr::from(([127, 0, 0, 53], 53));
         std::fs::write(&resolv_conf, format!("nameserver {}\n", at.ip())).unwrap();
         cover(Path::new("/etc/resolv.conf"), &resolv_conf);
-        on_each_host(TEST, |host| {
-            let setup = Setup {
-                host: NAME,
-                system_dns: Some(at),
-                changes: Changes {
-                    pace: ROOMY,
-                    ..Changes::default()
-                },
-                ..Setup::default()
-            };
-            let lab = Lab::well(host, setup);
-            let healthy = Answer::Addresses(vec![lab.headscale.addr().ip()]);
-            play(
-                &lab,
-                "nothing resolves",
-                "dns",
-                2,
-                |lab| lab.dns.answer(Answer::NxDomain),
-                |lab| lab.dns.answer(healthy.clone()),
-            );
-        });
+        on_each_host(test, |host| scenario(host, at));
     });
+}
+
+/// Headscale is known by its name alone.
+fn by_name(resolver: SocketAddr, changes: Changes) -> Setup {
+    Setup {
+        host: NAME,
+        system_dns: Some(resolver),
+        changes: Changes {
+            pace: ROOMY,
+            ..changes
+        },
+        ..Setup::default()
+    }
 }
 
 // ------------------------------------------------------------ whoever sees it first
@@ -248,13 +257,7 @@ fn sees_it_first(first: &'static str) {
             ..Setup::default()
         };
         let lab = Lab::well(host, setup);
-        let state = lab.runtime.state();
-        wait::until("the others to have been asked just now", || {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-            let asked_at = |c| state.last(c).map(|(at, _)| Duration::from_millis(at));
-            let lately = |c| asked_at(c).is_some_and(|at| at + LATELY > now);
-            others().all(lately).then_some(())
-        });
+        asked_lately(&lab, &others().collect::<Vec<_>>());
         let [_, end] = play(
             &lab,
             &format!("everything is refused, {first} sees it first"),
@@ -267,6 +270,19 @@ fn sees_it_first(first: &'static str) {
         let began = end.data("failing_since");
         assert_eq!(&end.check(first)["failing_since"], began, "{end:#?}");
         lab.nothing_twice();
+    });
+}
+
+/// Waits until all of these have been asked just now.
+fn asked_lately(lab: &Lab, checks: &[&str]) {
+    let state = lab.runtime.state();
+    wait::until(&format!("{checks:?} to have been asked just now"), || {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let lately = |check: &&str| {
+            let asked_at = state.last(check).map(|(at, _)| Duration::from_millis(at));
+            asked_at.is_some_and(|at| at + LATELY > now)
+        };
+        checks.iter().all(lately).then_some(())
     });
 }
 
@@ -374,6 +390,97 @@ fn what_is_down_when_the_network_is_back_is_told_then() {
         lab.wait_for_probes(2);
         let all = lab.webhook.messages();
         expect_told(&all[3..], &[("alert.resolved", "headscale")]);
+    });
+}
+
+/// Where this node's resolver is dead nothing resolves, the witnesses' names neither.
+#[test]
+fn a_dead_resolver_is_the_nodes_fault() {
+    with_a_resolver_of_its_own("a_dead_resolver_is_the_nodes_fault", |host, at| {
+        let (witnesses, setup) = with_witnesses();
+        let mut changes = setup.changes;
+        changes.variables.retain(|(_, key, _)| *key != "host");
+        changes
+            .variables
+            .push(("witness-one", "host", "one.lab.test".to_owned()));
+        changes
+            .variables
+            .push(("witness-two", "host", "two.lab.test".to_owned()));
+        let mut lab = Lab::well(host, by_name(at, changes));
+        for id in witnesses.ids {
+            lab.wait_for_status_of(id, "up");
+        }
+        let began = Instant::now();
+        lab.dns.answer(Answer::Silent);
+        let told = lab.webhook.wait_for(1);
+        lab.wait_for_probes(2);
+        expect_opened(&lab.webhook.messages(), "watchbell", "uplink");
+        say_row(
+            &lab,
+            "the node's resolver is dead",
+            "uplink",
+            told[0].at - began,
+            None,
+        );
+    });
+}
+
+/// A node without network, played for real: the addresses are gone, and with them the way.
+/// One witness is asked over HTTP, whose host tells no more than that nothing was reached.
+#[test]
+fn a_node_without_network_says_that_of_itself() {
+    const TEST: &str = "a_node_without_network_says_that_of_itself";
+    const ADDRESSES: [Ipv4Addr; 3] = [
+        Ipv4Addr::new(10, 66, 0, 1),
+        Ipv4Addr::new(10, 66, 0, 2),
+        Ipv4Addr::new(10, 66, 0, 3),
+    ];
+    alone(TEST, || {
+        on_each_host(TEST, |host| {
+            let [headscale, one, two] = ADDRESSES;
+            ADDRESSES.iter().for_each(|ip| address(*ip, true));
+            let tcp = Server::start_at((one, 0).into(), |_| {});
+            let http = Headscale::start_on(two.into(), Speaks::Http);
+            let mut changes = Changes {
+                copies: vec![("port", "witness-one"), ("health", "witness-two")],
+                ..Changes::default()
+            };
+            let url = format!("http://{}/health", http.addr());
+            let permission = format!("http://{}", http.addr());
+            for id in ["witness-one", "witness-two"] {
+                changes.variables.push((id, "service", id.to_owned()));
+                changes.variables.push((id, "role", "witness".to_owned()));
+            }
+            changes.variables.extend([
+                ("witness-one", "host", one.to_string()),
+                ("witness-one", "port", tcp.addr().port().to_string()),
+                ("witness-two", "url", url),
+            ]);
+            changes.permissions = vec![("witness-two", permission)];
+            let setup = Setup {
+                ip: headscale.into(),
+                host: "10.66.0.1",
+                speaks: Speaks::Http,
+                changes,
+                ..Setup::default()
+            };
+            let mut lab = Lab::well(host, setup);
+            for id in ["witness-one", "witness-two"] {
+                lab.wait_for_status_of(id, "up");
+            }
+            let began = Instant::now();
+            for ip in ADDRESSES.iter().rev() {
+                address(*ip, false);
+            }
+            let told = lab.webhook.wait_for(1);
+            lab.wait_for_probes(2);
+            expect_opened(&lab.webhook.messages(), "watchbell", "uplink");
+            let took = told[0].at - began;
+            say_row(&lab, "the node has no network", "uplink", took, None);
+            // The servers end by connections of their own.
+            ADDRESSES.iter().for_each(|ip| address(*ip, true));
+        });
+        ADDRESSES.iter().for_each(|ip| address(*ip, false));
     });
 }
 

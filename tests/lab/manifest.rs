@@ -63,6 +63,8 @@ pub struct Changes {
     pub no_sockets: bool,
     /// Further checks: (which one it is a copy of, its own id). `variables` say what differs.
     pub copies: Vec<(&'static str, &'static str)>,
+    /// What a component may reach beside what is shipped.
+    pub permissions: Vec<(&'static str, String)>,
     /// Components whose own trigger never fires.
     pub never: Vec<&'static str>,
 }
@@ -76,6 +78,7 @@ impl Default for Changes {
             no_sweep: false,
             no_sockets: false,
             copies: Vec::new(),
+            permissions: Vec::new(),
             never: Vec::new(),
         }
     }
@@ -110,6 +113,10 @@ pub fn write(to: &Path, changes: &Changes) {
             variables["webhook_timeout"] = value("1s");
             variables["webhook_retry_interval"] = value("1s");
             variables["settling_time"] = value("10s");
+        }
+        for (_, host) in changes.permissions.iter().filter(|(c, _)| *c == id) {
+            let hosts = component["allowed_outbound_hosts"].as_array_mut();
+            hosts.unwrap().push(host);
         }
         if changes.no_sockets && ["port", "certificate"].contains(&id.as_str()) {
             let ring = toml_edit::Array::from_iter(["{{ alert_url }}"]);
