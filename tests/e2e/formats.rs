@@ -3,7 +3,7 @@
 //! comes through the shipped wasm.
 //!
 //! The published files are not ours to distribute: they are read from `WATCHBELL_SCHEMAS`,
-//! or from `../shared/schemas` beside the repository.
+//! or from a `shared/schemas` beside the repository or above it.
 
 #![allow(clippy::unwrap_used)]
 
@@ -125,15 +125,13 @@ fn formats() -> Result<[Format; 3], String> {
 }
 
 fn published(name: &str) -> Result<PathBuf, String> {
-    let dir = match std::env::var_os("WATCHBELL_SCHEMAS") {
-        Some(dir) => PathBuf::from(dir),
-        None => REPOSITORY.join("../shared/schemas"),
-    };
-    let file = dir.join(name);
-    match file.is_file() {
-        true => Ok(file),
-        false => Err(format!("no {} (WATCHBELL_SCHEMAS)", file.display())),
-    }
+    let given = std::env::var_os("WATCHBELL_SCHEMAS").map(PathBuf::from);
+    let beside = REPOSITORY.ancestors().skip(1);
+    let beside = beside.map(|dir| dir.join("shared/schemas"));
+    let mut files = given.into_iter().chain(beside).map(|dir| dir.join(name));
+    files
+        .find(|file| file.is_file())
+        .ok_or(format!("no {name} (WATCHBELL_SCHEMAS)"))
 }
 
 fn read(file: &Path) -> String {
