@@ -523,6 +523,85 @@ fn services_that_vanish_together_are_the_nodes_fault() {
     });
 }
 
+/// One witness that is refused has been reached: this node's network is well.
+#[test]
+fn a_target_that_answers_no_proves_the_network() {
+    on_each_host("a_target_that_answers_no", |host| {
+        let (witnesses, setup) = with_witnesses();
+        let mut lab = Lab::well(host, setup);
+        witnesses.vanishes(&mut lab);
+        witnesses.servers[1].gate(Gate::Refused);
+        wait::until("the refusal to be seen", || {
+            let monitor = lab.runtime.state().monitor("witness-two")?;
+            (monitor["last"]["kind"] == "connect-refused").then_some(())
+        });
+        lab.headscale.gate(Gate::Dropped);
+        lab.webhook.wait_for(1);
+        lab.wait_for_probes(2);
+        let all = lab.webhook.messages();
+        expect_opened(&all, "headscale", "host-unreachable");
+    });
+}
+
+/// Witnesses have an interval of their own, far longer than anybody waits for a first
+/// message: they are asked when it matters.
+#[test]
+fn witnesses_are_asked_once_a_service_fails() {
+    on_each_host("witnesses_are_asked_once_a_service_fails", |host| {
+        let (witnesses, mut setup) = with_witnesses();
+        let slow = |id| (id, "interval", "40s".to_owned());
+        setup.changes.variables.extend(witnesses.ids.map(slow));
+        let lab = Lab::well(host, setup);
+        asked_lately(&lab, &witnesses.ids);
+        witnesses.servers.iter().for_each(|s| s.gate(Gate::Dropped));
+        lab.headscale.gate(Gate::Dropped);
+        let told = lab.webhook.wait_for(1);
+        expect_opened(&told, "watchbell", "uplink");
+    });
+}
+
+/// Other services are evidence as they are now, not as they were at their last turn.
+#[test]
+fn services_that_vanish_at_one_moment_are_the_nodes_fault() {
+    on_each_host("services_that_vanish_at_one_moment", |host| {
+        let services = Elsewhere::start(["mail", "forum"]);
+        let mut changes = services.changes();
+        let slow = |id| (id, "interval", "40s".to_owned());
+        changes.variables.extend(services.ids.map(slow));
+        let setup = Setup {
+            changes,
+            ..Setup::default()
+        };
+        let lab = Lab::well(host, setup);
+        asked_lately(&lab, &services.ids);
+        services.servers.iter().for_each(|s| s.gate(Gate::Dropped));
+        lab.headscale.gate(Gate::Dropped);
+        let told = lab.webhook.wait_for(1);
+        expect_opened(&told, "watchbell", "uplink");
+    });
+}
+
+/// The network is back and everything with it: what failed in the dark is asked again before
+/// anybody is told that it is down.
+#[test]
+fn what_is_back_with_the_network_is_not_told_to_be_down() {
+    on_each_host("what_is_back_with_the_network", |host| {
+        let (witnesses, mut setup) = with_witnesses();
+        let slow = CHECKS.map(|check| (check, "interval", SLOW.to_owned()));
+        setup.changes.variables.extend(slow);
+        let mut lab = Lab::well(host, setup);
+        cut_off(&mut lab, &witnesses, "witnesses and Headscale are silent");
+        lab.wait_for_status("failed");
+        asked_lately(&lab, &CHECKS);
+        lab.headscale.gate(Gate::Open);
+        witnesses.servers.iter().for_each(|s| s.gate(Gate::Open));
+        lab.webhook.wait_for(3);
+        lab.wait_for_probes(1);
+        let all = lab.webhook.messages();
+        expect_told(&all[1..], &[END_OF_UPLINK, ("alert.summary", "headscale")]);
+    });
+}
+
 const END_OF_UPLINK: (&str, &str) = ("alert.resolved", "watchbell");
 
 fn of(service: &str, all: &[Delivery]) -> Vec<Delivery> {

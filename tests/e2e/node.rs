@@ -186,3 +186,24 @@ fn that_it_runs_is_told_where_it_is_asked_for() {
         }
     });
 }
+/// A URL may have a query: `/fail` is a part of its path.
+#[test]
+fn the_dead_mans_url_may_have_a_query() {
+    on_each_host("the_dead_mans_url_may_have_a_query", |host| {
+        let receivers = Receivers::start();
+        let setup = Setup {
+            variables: vec![("deadman_url", receivers.url("/ping/uuid?rid=1"))],
+            ..Setup::default()
+        };
+        let mut lab = Lab::well(host, setup);
+        let first = receivers.wait_for("ping", 1);
+        assert_eq!(first[0].1.path, "/ping/uuid?rid=1");
+        lab.runtime.stop();
+        lab.runtime.change(mute());
+        ran_last(&lab, MUTE, SILENT_AFTER);
+        awake(&lab, SILENT_AFTER, NOTE);
+        lab.runtime.run();
+        let failing = receivers.wait_for("ping", 2);
+        assert_eq!(failing[1].1.path, "/ping/uuid/fail?rid=1");
+    });
+}
