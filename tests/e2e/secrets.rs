@@ -4,14 +4,18 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use watchbell_lab::command::operator;
+use watchbell_lab::headscale::State;
 use watchbell_lab::manifest::Changes;
 use watchbell_lab::runtime::CHECK_TOKEN;
 use watchbell_lab::scenario::{Lab, Setup, alert, expect_opened, on_each_host};
 use watchbell_lab::server::Server;
 use watchbell_lab::wait;
+use watchbell_lab::wire::{Request, Response, read_request};
 
 const OPERATOR_TOKEN: &str = "plant.operator+token/1=";
 /// `webhook_secret` without its prefix: base64, as it has to be.
@@ -45,6 +49,65 @@ const PLANTED: [&str; 19] = [
     "plant-template-path",
     "plant-deadman-path",
 ];
+
+const CHANNELS: [&str; 10] = [
+    "webhook",
+    "slack",
+    "discord",
+    "ntfy",
+    "pagerduty",
+    "alertmanager",
+    "telegram",
+    "teams",
+    "gotify",
+    "template",
+];
+
+/// Refuses everything, and says back what it got: each time in another order, so that
+/// whatever is kept of an answer's beginning begins with each part once.
+struct Echo {
+    server: Server,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Echo {
+    fn start() -> Self {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        let server = Server::start(move |mut stream| {
+            let Ok(request) = read_request(&mut stream) else {
+                return;
+            };
+            let nth = count.fetch_add(1, Ordering::SeqCst);
+            let _ = stream.write_all(&echo(&request, nth).to_bytes());
+        });
+        Self { server, asked }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.server.addr())
+    }
+}
+
+fn echo(request: &Request, nth: usize) -> Response {
+    let headers: Vec<String> = request
+        .headers
+        .iter()
+        // The secret ones first.
+        .filter(|(name, _)| !["host", "user-agent", "content-length"].contains(&name.as_str()))
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect();
+    let mut parts = [
+        request.path.clone(),
+        headers.join("; "),
+        String::from_utf8_lossy(&request.body).into_owned(),
+    ];
+    // Independent of the status, so that each comes with each.
+    parts.rotate_left(nth / 3 % 3);
+    let status = [400, 404, 500][nth % 3];
+    let said = format!("no: {}", parts.join(" "));
+    Response::new(status, "text/plain", said).with("x-echo", &request.path)
+}
 
 /// Every channel, pointed there.
 fn planted(to: impl Fn(&str) -> String) -> Setup {
@@ -99,6 +162,57 @@ fn planted(to: impl Fn(&str) -> String) -> Setup {
         ],
         ..Setup::default()
     }
+}
+
+#[test]
+fn no_secret_is_kept_logged_or_shown() {
+    on_each_host("no_secret_is_kept_logged_or_shown", |host| {
+        let echo = Echo::start();
+        let mut lab = Lab::well(host, planted(|path| echo.url(path)));
+        lab.headscale.state(State::DatabaseDown);
+        let letters: BTreeSet<String> = wait::until("a dead letter of every channel", || {
+            let ledger = lab.runtime.state().ledger()?;
+            let dead = ledger["outbox"]["dead"].as_array()?;
+            let of = |d: &serde_json::Value| d["channel"].as_str().map(str::to_owned);
+            let letters: BTreeSet<String> = dead.iter().filter_map(of).collect();
+            (letters.len() == CHANNELS.len()).then_some(letters)
+        });
+        assert_eq!(letters, CHANNELS.map(str::to_owned).into());
+        let asked = echo.asked.load(Ordering::SeqCst);
+        assert!(asked > CHANNELS.len() * 2, "asked {asked} times");
+
+        let url = lab.runtime.url();
+        let say = |arguments: &[&str]| {
+            let answer = operator(&url, OPERATOR_TOKEN, arguments);
+            format!("{}{}", answer.text, answer.said).into_bytes()
+        };
+        let mut seen = vec![
+            ("watchbell incidents", say(&["incidents"])),
+            ("watchbell incidents --json", say(&["incidents", "--json"])),
+            ("watchbell test-alert", say(&["test-alert"])),
+            (
+                "watchbell test-alert --json",
+                say(&["test-alert", "--json"]),
+            ),
+        ];
+        let answer = lab.runtime.validate();
+        seen.push((
+            "watchbell validate",
+            format!("{}{}", answer.text, answer.said).into_bytes(),
+        ));
+        for (command, said) in &seen {
+            assert!(!said.is_empty(), "{command} says nothing");
+        }
+        lab.runtime.stop();
+        seen.push(("the log", lab.runtime.log().into_bytes()));
+        for file in ["sqlite_key_value.db", "sqlite_key_value.db-wal"] {
+            // The second is there only while its content is not in the first.
+            let bytes = std::fs::read(lab.runtime.state_dir().join(file)).unwrap_or_default();
+            seen.push((file, bytes));
+        }
+        let found = found(&seen);
+        assert!(found.is_empty(), "{found:#?}");
+    });
 }
 
 /// Mistaken settings are named, and what they are is not.
