@@ -138,6 +138,8 @@ impl<'a> Evidence<'a> {
         }
         // This node is a service of its own.
         evidence.look_at("watchbell", log);
+        // And PagerDuty's end of an alert names none.
+        evidence.look_at("", log);
         evidence
     }
 
@@ -197,6 +199,7 @@ impl<'a> Evidence<'a> {
 
     /// When at least two others may all have been seen to fail as if there were no network.
     fn alike(&self, service: &str, log: &[Probe]) -> Spans {
+        let plan = self.plan;
         let others = self.others(service);
         let mut seen: Vec<Option<bool>> = vec![None; self.plan.checks.len()];
         let mut spans = Vec::new();
@@ -207,7 +210,9 @@ impl<'a> Evidence<'a> {
                 seen[probe.check] = Some(probe.network);
             }
             let seen_of = |checks: &[usize]| {
-                let mut all = checks.iter().filter_map(|n| seen[*n]).peekable();
+                // What was removed proves nothing.
+                let there = checks.iter().filter(|n| plan.checks[**n].fires(probe.at));
+                let mut all = there.filter_map(|n| seen[*n]).peekable();
                 all.peek()?;
                 Some(all.all(|cut_off| cut_off))
             };

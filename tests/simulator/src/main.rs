@@ -36,7 +36,11 @@ fn main() -> ExitCode {
                     if seed >= stop.load(Ordering::SeqCst) {
                         return;
                     }
-                    if send.send((seed, play(seed))).is_err() {
+                    let Ok(played) = std::panic::catch_unwind(|| play(seed)) else {
+                        eprintln!("seed {seed}: the story broke off");
+                        std::process::exit(101);
+                    };
+                    if send.send((seed, played)).is_err() {
                         return;
                     }
                 }

@@ -195,8 +195,8 @@ impl Plan {
         let hostile = below(random, 4);
         // One channel is never reached: each run carries all that waits for it, so that the
         // story is a short one.
-        let dead = hostile > 0 && chance(random, 20);
-        let days = 10 + below(random, if dead { 4 } else { 50 });
+        let dead = hostile > 0 && chance(random, 12);
+        let days = 8 + below(random, if dead { 4 } else { 20 });
         let end = START + days * DAY;
         let mut plan = Self {
             end,
@@ -245,11 +245,11 @@ impl Plan {
             }
         }
         if hostile > 0 && chance(random, 70) {
-            plan.resends = moments(random, end, 4 * DAY);
+            plan.resends = moments(random, end, DAY);
         }
         if hostile > 1 {
-            plan.cut_off = spans(random, end, 9 * DAY, 5 * HOUR);
-            plan.asleep = spans(random, end, 9 * DAY, 12 * HOUR);
+            plan.cut_off = spans(random, end, 5 * DAY, 5 * HOUR);
+            plan.asleep = spans(random, end, 7 * DAY, 12 * HOUR);
             plan.store_fails = spans(random, end, 5 * DAY, 3 * HOUR);
             plan.power_cuts = moments(random, end, 4 * DAY);
         }
@@ -347,7 +347,7 @@ fn channel(random: &mut Rand64, name: &'static str, end: u64, hostile: bool) -> 
         _ if !hostile => {}
         0..=4 => {}
         _ => {
-            for span in spans(random, end, 3 * DAY, 10 * HOUR) {
+            for span in spans(random, end, DAY, 10 * HOUR) {
                 faults.push((span, pick(random, &TROUBLES)));
             }
         }
@@ -384,7 +384,7 @@ fn service(random: &mut Rand64, name: &str, end: u64, checks: &mut Vec<Check>) {
     for (n, role) in ROLES.iter().enumerate().take(1 + below(random, 5) as usize) {
         checks.push(check(random, &format!("{name}-{n}"), name, *role, end));
     }
-    for span in spans(random, end, 6 * DAY, 8 * HOUR) {
+    for span in spans(random, end, 3 * DAY, 8 * HOUR) {
         let kind = pick(random, &KINDS);
         for check in &mut checks[first..] {
             // Each notices it and its end a little earlier or later.
@@ -392,6 +392,14 @@ fn service(random: &mut Rand64, name: &str, end: u64, checks: &mut Vec<Check>) {
             let to = (span.to + below(random, 3 * SECOND)).max(from + 1);
             check.outages.push((Span { from, to }, kind));
         }
+    }
+    if chance(random, 15) {
+        // Longer than all reminders take.
+        let from = START + below(random, end - START);
+        let to = from + DAY + below(random, DAY);
+        checks[first]
+            .outages
+            .push((Span { from, to }, Kind::Status));
     }
     if checks.len() - first > 1 && chance(random, 15) {
         let stops = START + below(random, end - START);
@@ -408,7 +416,7 @@ fn check(random: &mut Rand64, id: &str, service: &str, role: Role, end: u64) -> 
         Role::Certificate => (Kind::Certificate, "certificate"),
         _ => (Kind::Status, "http"),
     };
-    let alone = spans(random, end, 9 * DAY, 6 * HOUR);
+    let alone = spans(random, end, 5 * DAY, 6 * HOUR);
     let mut outages: Vec<(Span, Kind)> = alone.into_iter().map(|s| (s, kind)).collect();
     let interval_ms = pick(random, &[5 * MINUTE, 10 * MINUTE, 15 * MINUTE]);
     if chance(random, 20) {

@@ -235,7 +235,7 @@ impl Story<'_> {
             Event::Sweep => {
                 if !asleep {
                     self.alert(Called::Swept);
-                    if self.node.chance(if self.busy { 5 } else { 20 }) {
+                    if self.node.chance(1) {
                         self.acknowledge();
                     }
                 }

@@ -70,7 +70,9 @@ impl<'a> Checker<'a> {
     fn is_over(&mut self, id: &str, told: &Told<'_>) {
         let over = |kind| matches!(kind, Kind::Resolved | Kind::Summary);
         let summed_up = told.ids.contains_key(&Kind::Summary);
-        let known = told.ids.contains_key(&Kind::Resolved);
+        // The highest severity is told by the webhook's end of it.
+        let ends = told.ids.get(&Kind::Resolved);
+        let known = ends.is_some_and(|ids| ids.iter().any(|(c, _)| self.is_webhook(*c)));
         for channel in self.complete() {
             let plan = &self.plan().channels[channel];
             let min = rank(plan.severity_min.as_str());
