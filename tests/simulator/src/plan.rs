@@ -393,10 +393,10 @@ fn service(random: &mut Rand64, name: &str, end: u64, checks: &mut Vec<Check>) {
             check.outages.push((Span { from, to }, kind));
         }
     }
-    if chance(random, 15) {
+    if chance(random, 35) {
         // Longer than all reminders take.
         let from = START + below(random, end - START);
-        let to = from + DAY + below(random, DAY);
+        let to = from + 36 * HOUR + below(random, 2 * DAY);
         checks[first]
             .outages
             .push((Span { from, to }, Kind::Status));

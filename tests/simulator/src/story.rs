@@ -434,7 +434,9 @@ impl Story<'_> {
             .services
             .values()
             .filter_map(|a| a.service.open.as_ref());
-        let mut said = open.filter(|i| i.said.is_some());
+        // Of some nobody ever says that they look after it.
+        let cared_for = |id: &str| id.ends_with(|c: char| c.is_ascii_digit());
+        let mut said = open.filter(|i| i.said.is_some() && cared_for(&i.id));
         if let Some(incident) = said.find(|i| !self.acknowledged.contains_key(&i.id)) {
             let now = self.node.now.get();
             let acknowledgement = Acknowledgement {

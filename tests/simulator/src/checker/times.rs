@@ -1,7 +1,7 @@
 //! When the messages come: in time, in order, not while they are held back, and no oftener
 //! than is said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Checker, NODE, PROMPT, SLACK, Told, rank};
 use crate::plan::{HOUR, MINUTE, Span, any};
@@ -193,6 +193,7 @@ impl<'a> Checker<'a> {
     fn order(&mut self, messages: &[Message<'_>]) {
         let mut open: BTreeMap<(usize, &str), &str> = BTreeMap::new();
         let mut over: BTreeMap<(usize, &str), u64> = BTreeMap::new();
+        let mut begun: BTreeSet<(usize, &str)> = BTreeSet::new();
         let mut broken = Vec::new();
         for m in messages.iter().filter(|m| m.first) {
             let about = (m.channel, m.about);
@@ -202,6 +203,13 @@ impl<'a> Checker<'a> {
                 && over.contains_key(&about)
             {
                 broken.push(format!("{:?} of {} after its end", m.kind, m.about));
+            }
+            // What follows the first message needs it.
+            if m.kind == Kind::Triggered && !begun.insert(about) {
+                broken.push(format!("{:?} of {} is not its first", m.kind, m.about));
+            }
+            if self.is_webhook(m.channel) && !m.about.is_empty() {
+                begun.insert(about);
             }
             if m.kind == Kind::Resolved {
                 over.insert(about, m.at);
