@@ -4,98 +4,16 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use watchbell_lab::headscale::State;
 use watchbell_lab::real::Alertmanager;
+use watchbell_lab::receivers::Receivers;
 use watchbell_lab::scenario::{Lab, Setup, on_each_host};
-use watchbell_lab::server::Server;
 use watchbell_lab::skip::skip;
 use watchbell_lab::wait;
-use watchbell_lab::wire::{Request, Response, read_request};
-
-/// A receiver of everything: by path, what came, and what is answered.
-struct Receivers {
-    server: Server,
-    inbox: Arc<Mutex<Inbox>>,
-}
-
-#[derive(Default)]
-struct Inbox {
-    requests: Vec<(Instant, Request)>,
-    /// By the first segment of the path; 200 otherwise.
-    answers: BTreeMap<String, Response>,
-}
-
-impl Receivers {
-    fn start() -> Self {
-        let inbox = Arc::new(Mutex::new(Inbox::default()));
-        let theirs = inbox.clone();
-        let server = Server::start(move |mut stream| {
-            let Ok(request) = read_request(&mut stream) else {
-                return;
-            };
-            let answer = {
-                let mut inbox = theirs.lock().unwrap();
-                let first = segment(&request.path);
-                let answer = inbox.answers.get(&first).cloned();
-                inbox.requests.push((Instant::now(), request));
-                answer
-            };
-            let ok = Response::new(200, "application/json", "{}");
-            let bytes = answer.unwrap_or(ok).to_bytes();
-            let _ = std::io::Write::write_all(&mut stream, &bytes);
-        });
-        Self { server, inbox }
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.server.addr())
-    }
-
-    fn answer(&self, channel: &str, answer: Option<Response>) {
-        let mut inbox = self.inbox.lock().unwrap();
-        match answer {
-            Some(answer) => drop(inbox.answers.insert(channel.to_owned(), answer)),
-            None => drop(inbox.answers.remove(channel)),
-        }
-    }
-
-    /// What came for that channel.
-    fn of(&self, channel: &str) -> Vec<(Instant, Request)> {
-        let inbox = self.inbox.lock().unwrap();
-        let all = inbox.requests.iter();
-        all.filter(|(_, r)| segment(&r.path) == channel)
-            .cloned()
-            .collect()
-    }
-
-    fn wait_for(&self, channel: &str, enough: usize) -> Vec<(Instant, Request)> {
-        wait::until(&format!("{enough} requests to {channel}"), || {
-            let all = self.of(channel);
-            (all.len() >= enough).then_some(all)
-        })
-    }
-
-    /// Every channel, pointed here.
-    fn variables(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("slack_url", self.url("/slack/T/B/secret")),
-            ("discord_url", self.url("/discord/1/secret")),
-            ("ntfy_url", self.url("/ntfy/topic")),
-            ("ntfy_token", "tk_secret".into()),
-            ("alertmanager_url", self.url("/alertmanager")),
-            ("teams_url", self.url("/teams/secret")),
-            ("gotify_url", self.url("/gotify")),
-            ("gotify_token", "Asecret".into()),
-            ("template_url", self.url("/template")),
-            ("template_body", "{\"text\": {{ data.summary }}}".into()),
-        ]
-    }
-}
+use watchbell_lab::wire::{Request, Response};
 
 const CHANNELS: [&str; 7] = [
     "slack",
@@ -106,10 +24,6 @@ const CHANNELS: [&str; 7] = [
     "gotify",
     "template",
 ];
-
-fn segment(path: &str) -> String {
-    path.split('/').nth(1).unwrap_or_default().to_owned()
-}
 
 fn json(request: &Request) -> Value {
     serde_json::from_slice(&request.body).unwrap_or_default()

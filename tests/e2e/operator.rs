@@ -2,16 +2,17 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
-use watchbell_lab::command::Answer;
+use watchbell_lab::command::operator;
 use watchbell_lab::headscale::State;
 use watchbell_lab::scenario::{Lab, Setup, alert, expect_checks, expect_opened, on_each_host};
 use watchbell_lab::wait;
-use watchbell_lab::wasm::WATCHBELL;
 use watchbell_lab::webhook::Answers;
 
+/// Long enough for an application to start, be well and break in.
+const WINDOW: Duration = Duration::from_secs(30);
 const TOKEN: &str = "an-operator-may";
 
 fn with_token() -> Setup {
@@ -23,12 +24,8 @@ fn with_token() -> Setup {
 
 /// `watchbell <arguments> --json` against the application.
 fn say(lab: &Lab, token: &str, arguments: &[&str]) -> (i32, Value, String) {
-    let mut command = Command::new(&*WATCHBELL);
-    command
-        .args(arguments)
-        .args(["--json", "--url", &lab.runtime.url()])
-        .env("WATCHBELL_OPERATOR_TOKEN", token);
-    let answer = Answer::of(&mut command);
+    let arguments = [arguments, &["--json"]].concat();
+    let answer = operator(&lab.runtime.url(), token, &arguments);
     let json = serde_json::from_str(&answer.text).unwrap_or_default();
     (answer.exit, json, answer.said)
 }
@@ -128,6 +125,70 @@ fn what_is_still_down_after_maintenance_is_told_at_once() {
         say(&lab, TOKEN, &["end", json["id"].as_str().unwrap()]);
         let health = [alert("health", "status")];
         expect_opened("database", &lab.webhook.wait_for(1), &health);
+        lab.headscale.state(State::Healthy);
+        expect_checks(&lab.webhook.wait_for(2)[1], &health);
+    });
+}
+
+/// Maintenance that comes again and is on: what breaks and mends inside is told by nobody,
+/// and of another service everything is.
+#[test]
+fn what_comes_and_goes_in_recurring_maintenance_is_told_by_nobody() {
+    on_each_host("what_comes_and_goes_in_recurring_maintenance", |host| {
+        let setup = |service: &str| Setup {
+            variables: vec![("maintenance", format!("0 0 0 * * * 24h {service}"))],
+            ..Setup::default()
+        };
+        let lab = Lab::well(host, setup("headscale"));
+        let is_open = |open: bool| {
+            wait::until("the incident in the ledger", || {
+                let ledger = lab.runtime.state().ledger()?;
+                let incident = &ledger["services"]["headscale"]["service"]["open"];
+                (incident.is_object() == open).then_some(())
+            });
+        };
+        lab.headscale.state(State::DatabaseDown);
+        is_open(true);
+        lab.wait_for_probes(2);
+        lab.headscale.state(State::Healthy);
+        is_open(false);
+        lab.wait_for_probes(2);
+        let said = lab.webhook.deliveries();
+        assert!(said.is_empty(), "{said:#?}");
+        drop(lab);
+        let lab = Lab::well(host, setup("mail"));
+        lab.headscale.state(State::DatabaseDown);
+        let told = lab.webhook.wait_for(1);
+        expect_opened("database", &told, &[alert("health", "status")]);
+    });
+}
+
+/// What is still down when a recurring window ends is told then, without being asked.
+#[test]
+fn what_is_still_down_after_recurring_maintenance_is_told_at_its_end() {
+    on_each_host("what_is_still_down_after_recurring_maintenance", |host| {
+        let begins = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let of_day = begins.as_secs() % 86_400;
+        let (h, m, s) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
+        let lasts = WINDOW.as_secs();
+        let maintenance = format!("{s} {m} {h} * * * {lasts}s");
+        let setup = Setup {
+            variables: vec![("maintenance", maintenance)],
+            ..Setup::default()
+        };
+        let lab = Lab::well(host, setup);
+        lab.headscale.state(State::DatabaseDown);
+        let health = [alert("health", "status")];
+        let told = lab.webhook.wait_for(1);
+        expect_opened("database", &told, &health);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let ends = Duration::from_secs(begins.as_secs()) + WINDOW;
+        let after = now.checked_sub(ends + told[0].at.elapsed());
+        let after = after.expect("no alert inside");
+        println!("the window's end to the message: {after:?}");
+        let since = told[0].data("failing_since").as_str().unwrap();
+        let opened = told[0].data("opened_at").as_str().unwrap();
+        assert!(since <= opened, "{told:#?}");
         lab.headscale.state(State::Healthy);
         expect_checks(&lab.webhook.wait_for(2)[1], &health);
     });

@@ -197,10 +197,15 @@ impl Lab {
     /// Waits until every check has begun so many more probes: whatever they had to
     /// say about the present state is then said.
     pub fn wait_for_probes(&self, more: usize) {
+        self.wait_for_probes_of(&CHECKS, more);
+    }
+
+    /// As [`wait_for_probes`](Self::wait_for_probes), of these checks.
+    pub fn wait_for_probes_of(&self, checks: &[&str], more: usize) {
         let state = self.runtime.state();
-        let at = |check| state.last(check).map(|(at, _)| at);
-        let mut seen = CHECKS.map(|check| (check, at(check), 0));
-        wait::until(&format!("{more} more probes of every check"), || {
+        let at = |check: &str| state.last(check).map(|(at, _)| at);
+        let mut seen: Vec<_> = checks.iter().map(|c| (*c, at(c), 0)).collect();
+        wait::until(&format!("{more} more probes of {checks:?}"), || {
             for (check, before, probes) in &mut seen {
                 let now = at(check);
                 if now != *before {

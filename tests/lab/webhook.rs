@@ -41,6 +41,8 @@ pub enum Answers {
     Lost,
     /// Never answers.
     Hangs,
+    /// Answers when it is told to, and as it is told then.
+    Held,
 }
 
 /// One delivery as it arrived.
@@ -92,6 +94,8 @@ struct Inbox {
     deliveries: Vec<Delivery>,
     /// What no receiver should get: unsigned, wrongly signed, not as documented.
     faults: Vec<String>,
+    /// Requests that have arrived whole and wait for their answer.
+    held: usize,
 }
 
 impl Webhook {
@@ -114,6 +118,17 @@ impl Webhook {
 
     pub fn answers(&self, answers: Answers) {
         self.shared.inbox.lock().unwrap().answers = Some(answers);
+        self.shared.arrived.notify_all();
+    }
+
+    /// Waits until a request has arrived and waits for its answer ([`Answers::Held`]).
+    pub fn wait_for_held(&self) {
+        let inbox = self.shared.inbox.lock().unwrap();
+        let arrived = &self.shared.arrived;
+        let (_inbox, late) = arrived
+            .wait_timeout_while(inbox, PATIENCE, |i| i.held == 0)
+            .unwrap();
+        assert!(!late.timed_out(), "waiting for a request at the webhook");
     }
 
     /// Opens, refuses or drops.
@@ -193,7 +208,7 @@ impl Shared {
             return;
         };
         let at = Instant::now();
-        let answers = self.inbox.lock().unwrap().answers.unwrap_or(Answers::Ok);
+        let answers = self.answers();
         let accepted = respond(&mut tcp, answers);
         let _ = tcp.shutdown(Shutdown::Both);
         let mut inbox = self.inbox.lock().unwrap();
@@ -208,6 +223,22 @@ impl Shared {
             }),
         }
         self.arrived.notify_all();
+    }
+}
+
+impl Shared {
+    /// What to answer, once that is known.
+    fn answers(&self) -> Answers {
+        let mut inbox = self.inbox.lock().unwrap();
+        inbox.held += 1;
+        self.arrived.notify_all();
+        let held = |i: &mut Inbox| i.answers == Some(Answers::Held);
+        let (mut inbox, _) = self
+            .arrived
+            .wait_timeout_while(inbox, PATIENCE, held)
+            .unwrap();
+        inbox.held -= 1;
+        inbox.answers.unwrap_or(Answers::Ok)
     }
 }
 
@@ -235,7 +266,7 @@ fn respond(tcp: &mut TcpStream, answers: Answers) -> bool {
             false
         }
         Answers::Lost => false,
-        Answers::Hangs => {
+        Answers::Hangs | Answers::Held => {
             // Until the sender gives up.
             let _ = std::io::copy(tcp, &mut std::io::sink());
             false
