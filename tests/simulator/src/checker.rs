@@ -1,41 +1,93 @@
-//! What must hold of a story, by the documentation alone. It sees what was probed and what
-//! was delivered, and shares no rule with what made the one of the other.
+//! What must hold of a story, by the documentation alone. It sees what was probed, what was
+//! attempted and what was delivered, and shares no rule with what made the one of the other.
+
+mod incidents;
+mod receivers;
+mod times;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use watchbell_core::diagnosis::Role;
 
-use crate::plan::{MINUTE, Plan, Span};
-use crate::world::Delivery;
+use crate::evidence::{Evidence, Probe};
+use crate::plan::{MINUTE, Plan};
+use crate::receiver::{self, Kind, Message, time};
+use crate::world::{Attempt, Delivery};
 
-/// One firing that probed: what it found, or nothing certain (it died, the store failed).
-#[derive(Clone, Copy, Debug)]
-pub struct Probe {
-    pub check: usize,
-    pub at: u64,
-    pub failed: Option<bool>,
+/// All that came of a story.
+pub struct Record<'a> {
+    pub plan: &'a Plan,
+    pub probes: &'a [Probe],
+    pub taken: &'a [Delivery],
+    pub attempts: &'a [Attempt],
+    pub disturbed: &'a [u64],
+    pub acknowledged: &'a BTreeMap<String, u64>,
+    pub keys: &'a BTreeMap<String, Vec<u8>>,
+    pub end: u64,
 }
 
 /// A rule that was broken.
 #[derive(Debug)]
-pub struct Violation(String);
+pub struct Violation {
+    pub rule: String,
+    what: String,
+}
 
 impl std::fmt::Display for Violation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        write!(f, "{}: {}", self.rule, self.what)
     }
 }
 
+/// This node, as a service.
+const NODE: &str = "watchbell";
+/// Longer than a check's clock, a restart and a lost write can blur.
+const SLACK: u64 = 3 * MINUTE;
+/// From when something is known to when a channel without faults has it: `settling_time`, a
+/// lost ring and the sweep after it, runs that die, an attempt at each broken channel before.
+const PROMPT: u64 = 10 * MINUTE;
+/// Dead letters that are kept, at least; beyond it the oldest is gone for good.
+const DEAD_KEPT: u64 = 40;
+
 /// An incident as the messages tell it.
 #[derive(Debug, Default)]
-struct Told {
-    service: String,
-    ids: BTreeMap<String, BTreeSet<String>>,
-    opened_at: u64,
+struct Told<'a> {
+    service: &'a str,
+    failing_since: u64,
+    opened_at: Option<u64>,
     resolved_at: Option<u64>,
-    /// Check, failing since, recovered at.
-    checks: Vec<(String, u64, u64)>,
+    /// The highest severity that any message gave it.
+    peak: usize,
+    checks: Vec<Affected<'a>>,
+    /// By channel: the first of each kind of message.
+    heard: BTreeMap<usize, BTreeMap<Kind, u64>>,
+    /// By kind of message: the channel, and the message's id there.
+    ids: BTreeMap<Kind, BTreeSet<(usize, String)>>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Affected<'a> {
+    check: &'a str,
+    failing_since: u64,
+    recovered_at: Option<u64>,
+    flapped: bool,
+}
+
+/// Info, warning, critical.
+fn rank(severity: &str) -> usize {
+    match severity {
+        "info" => 0,
+        "warning" => 1,
+        _ => 2,
+    }
+}
+
+struct Checker<'a> {
+    record: &'a Record<'a>,
+    evidence: Evidence<'a>,
+    messages: Vec<Message<'a>>,
+    told: BTreeMap<&'a str, Told<'a>>,
+    found: Vec<Violation>,
 }
 
 pub fn incidents(taken: &[Delivery]) -> u64 {
@@ -46,234 +98,153 @@ pub fn incidents(taken: &[Delivery]) -> u64 {
     all.len() as u64
 }
 
-pub fn check(
-    plan: &Plan,
-    probes: &[Probe],
-    taken: &[Delivery],
-    keys: &BTreeMap<String, Vec<u8>>,
-) -> Vec<Violation> {
-    let mut found = Vec::new();
-    let told = read(taken, &mut found);
-    nothing_twice(&told, &mut found);
-    one_at_a_time(&told, &mut found);
-    nothing_untold(plan, probes, &told, &mut found);
-    settled(keys, &mut found);
-    found
+pub fn check(record: &Record<'_>) -> Vec<Violation> {
+    let mut checker = Checker {
+        record,
+        evidence: Evidence::new(record.plan, record.probes),
+        messages: receiver::read(record.plan, record.taken),
+        told: BTreeMap::new(),
+        found: Vec::new(),
+    };
+    checker.read();
+    checker.incidents();
+    checker.times();
+    checker.receivers();
+    checker.settled();
+    checker.found
 }
 
-fn time(text: &Value) -> Option<u64> {
-    // RFC 3339 in UTC, whole seconds, as docs/webhook.md says.
-    let text = text.as_str()?;
-    let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<i64>().ok();
-    let (y, m, d) = (number(0..4)?, number(5..7)?, number(8..10)?);
-    let (hh, mm, ss) = (number(11..13)?, number(14..16)?, number(17..19)?);
-    // Days since 1970 (Howard Hinnant, "chrono-compatible low-level date algorithms").
-    let y = if m <= 2 { y - 1 } else { y };
-    let era = y.div_euclid(400);
-    let year_of_era = y - era * 400;
-    let day_of_year = (153 * (m + if m > 2 { -3 } else { 9 }) + 2) / 5 + d - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    let days = era * 146_097 + day_of_era - 719_468;
-    u64::try_from((days * 86_400 + hh * 3_600 + mm * 60 + ss) * 1_000).ok()
-}
+impl<'a> Checker<'a> {
+    fn breaks(&mut self, rule: &str, what: impl std::fmt::Display) {
+        self.found.push(Violation {
+            rule: rule.to_owned(),
+            what: what.to_string(),
+        });
+    }
 
-fn read(taken: &[Delivery], found: &mut Vec<Violation>) -> BTreeMap<String, Told> {
-    let mut types: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
-    let mut all: BTreeMap<String, Told> = BTreeMap::new();
-    for delivery in taken {
-        let kind = delivery.body["type"].as_str().unwrap_or_default();
-        let data = &delivery.body["data"];
-        let incident = data["incident"].as_str().unwrap_or_default();
-        let known = types.entry(&delivery.id).or_insert((kind, incident));
-        if *known != (kind, incident) {
-            found.push(Violation(format!(
-                "{}: one id for {known:?} and {:?}",
-                delivery.id,
-                (kind, incident)
-            )));
-        }
-        for summed in data["incidents"].as_array().into_iter().flatten() {
-            let id = summed["incident"].as_str().unwrap_or_default();
-            add(
-                all.entry(id.to_owned()).or_default(),
-                "summary",
-                &delivery.id,
-                data,
-                summed,
-            );
-        }
-        if !incident.is_empty() {
-            add(
-                all.entry(incident.to_owned()).or_default(),
-                kind,
-                &delivery.id,
-                data,
-                data,
-            );
-        }
+    fn plan(&self) -> &'a Plan {
+        self.record.plan
     }
-    all
-}
 
-fn add(told: &mut Told, kind: &str, id: &str, data: &Value, incident: &Value) {
-    told.service = data["service"].as_str().unwrap_or_default().to_owned();
-    told.ids
-        .entry(kind.to_owned())
-        .or_default()
-        .insert(id.to_owned());
-    told.opened_at = time(&incident["opened_at"])
-        .or(time(&incident["failing_since"]))
-        .unwrap_or_default();
-    if let Some(resolved_at) = time(&incident["resolved_at"]) {
-        told.resolved_at = Some(resolved_at);
+    /// The channels that must have everything in the end: those with so many dead letters
+    /// that some are gone are left out.
+    fn complete(&self) -> Vec<usize> {
+        let ledger = self.record.keys.get("alert/ledger");
+        let ledger: Value = ledger
+            .and_then(|bytes| serde_json::from_slice(bytes).ok())
+            .unwrap_or_default();
+        let known = &ledger["record"]["outbox"]["channels"];
+        let channels = self.plan().channels.iter().enumerate();
+        let dead = |name: &str| known[name]["dead"].as_u64().unwrap_or(0);
+        let complete = channels.filter(|(_, c)| dead(c.name) <= DEAD_KEPT);
+        complete.map(|(n, _)| n).collect()
     }
-    for check in incident["checks"].as_array().into_iter().flatten() {
-        let id = check["check"].as_str().unwrap_or_default().to_owned();
-        let since = time(&check["failing_since"]).unwrap_or_default();
-        let recovered = time(&check["recovered_at"]).unwrap_or(since);
-        told.checks.push((id, since, recovered));
-    }
-}
 
-/// An incident is opened once and resolved once, or summed up once; an id that came twice is
-/// one message.
-fn nothing_twice(told: &BTreeMap<String, Told>, found: &mut Vec<Violation>) {
-    for (incident, told) in told {
-        for (kind, ids) in &told.ids {
-            let once = matches!(
-                kind.as_str(),
-                "alert.triggered" | "alert.resolved" | "summary"
-            );
-            if once && ids.len() > 1 {
-                found.push(Violation(format!(
-                    "{incident}: {kind} under {} ids",
-                    ids.len()
-                )));
-            }
-        }
-        let ends = ["alert.resolved", "summary"].map(|k| told.ids.contains_key(k));
-        if ends == [true, true] {
-            found.push(Violation(format!(
-                "{incident}: resolved, and summed up as well"
-            )));
-        }
-        if ends == [false, false] {
-            found.push(Violation(format!(
-                "{incident} of {}: never told to be over",
-                told.service
-            )));
-        }
+    fn is_webhook(&self, channel: usize) -> bool {
+        self.plan().channels[channel].name == "webhook"
     }
-}
 
-/// Of one service one incident is open at a time.
-fn one_at_a_time(told: &BTreeMap<String, Told>, found: &mut Vec<Violation>) {
-    let mut by_service: BTreeMap<&str, Vec<(u64, u64, &str)>> = BTreeMap::new();
-    for (id, told) in told {
-        let end = told.resolved_at.unwrap_or(u64::MAX);
-        by_service
-            .entry(&told.service)
-            .or_default()
-            .push((told.opened_at, end, id));
-    }
-    for (service, mut spans) in by_service {
-        spans.sort_unstable();
-        for pair in spans.windows(2) {
-            // Whole seconds: one may end in the second in which the next begins.
-            if pair[1].0 + 1_000 < pair[0].1 {
-                found.push(Violation(format!(
-                    "{service}: {} and {} are open at once",
-                    pair[0].2, pair[1].2
-                )));
+    fn read(&mut self) {
+        for message in &self.messages {
+            let about_incident =
+                message.kind.opens() || matches!(message.kind, Kind::Resolved | Kind::Acknowledged);
+            if message.kind == Kind::Summary {
+                for incident in message.data["incidents"].as_array().into_iter().flatten() {
+                    let id = incident["incident"].as_str().unwrap_or_default();
+                    let told = self.told.entry(id).or_default();
+                    told.service = message.service;
+                    told.add(message, incident);
+                }
+            } else if about_incident {
+                let told = self.told.entry(message.about).or_default();
+                if !message.service.is_empty() {
+                    told.service = message.service;
+                }
+                told.add(message, message.data);
             }
         }
     }
-}
 
-/// Longer than a check's clock, a restart and a lost write can blur.
-const SLACK: u64 = 2 * MINUTE;
-
-/// A check that has failed more than often enough is told to have failed then, unless that
-/// was under maintenance.
-fn nothing_untold(
-    plan: &Plan,
-    probes: &[Probe],
-    told: &BTreeMap<String, Told>,
-    found: &mut Vec<Violation>,
-) {
-    for (n, check) in plan.checks.iter().enumerate() {
-        if check.role == Role::Witness {
-            continue;
-        }
-        let enough = 2 * check.failure_threshold + 2;
-        let mut streak: Option<(u64, u32)> = None;
-        let mut outages: Vec<Span> = Vec::new();
-        for probe in probes.iter().filter(|p| p.check == n) {
-            match (probe.failed, streak) {
-                (Some(true), None) => streak = Some((probe.at, 1)),
-                (Some(true), Some((from, count))) => {
-                    streak = Some((from, count + 1));
-                    if count + 1 == enough {
-                        outages.push(Span { from, to: probe.at });
+    /// After the faults nothing is under way any more.
+    fn settled(&mut self) {
+        for (key, bytes) in self.record.keys {
+            let Ok(value) = serde_json::from_slice::<Value>(bytes) else {
+                self.breaks("records are JSON", key);
+                continue;
+            };
+            let record = &value["record"];
+            let count = |value: &Value| value.as_array().map_or(0, Vec::len);
+            if key.starts_with("monitor/") && count(&record["pending"]) > 0 {
+                let count = count(&record["pending"]);
+                self.breaks(
+                    "nothing is left",
+                    format!("{count} transitions under {key}"),
+                );
+            }
+            if key == "alert/ledger" {
+                for list in ["messages", "dead"] {
+                    let count = count(&record["outbox"][list]);
+                    if count > 0 {
+                        self.breaks("nothing is left", format!("{count} {list} in the outbox"));
                     }
                 }
-                _ => streak = None,
+                let accounts = record["services"].as_object().into_iter().flatten();
+                for (service, account) in accounts {
+                    let service_of = &account["service"];
+                    if !service_of["open"].is_null() || count(&service_of["ended"]) > 0 {
+                        self.breaks("nothing is left", format!("an incident of {service}"));
+                    }
+                }
             }
-        }
-        for outage in outages {
-            let covered = told.values().any(|t| {
-                t.checks.iter().any(|(id, since, recovered)| {
-                    *id == check.id
-                        && *since <= outage.to + SLACK
-                        && outage.from <= recovered.max(&t.resolved_at.unwrap_or(u64::MAX)) + SLACK
-                })
-            });
-            let expected = plan.windows.iter().any(|(service, maintenance, span)| {
-                let ours = service.is_empty() || *service == check.service;
-                let after = Span {
-                    from: outage.from,
-                    to: outage.to + 24 * 60 * MINUTE,
-                };
-                *maintenance && ours && span.meets(after)
-            });
-            if !covered && !expected {
-                found.push(Violation(format!(
-                    "{}: failed from {} to {} and that was never told",
-                    check.id, outage.from, outage.to
-                )));
+            if key.starts_with("unreadable/") {
+                self.breaks("records are readable", key);
             }
         }
     }
 }
 
-/// After the faults nothing is under way any more.
-fn settled(keys: &BTreeMap<String, Vec<u8>>, found: &mut Vec<Violation>) {
-    for (key, bytes) in keys {
-        let Ok(value) = serde_json::from_slice::<Value>(bytes) else {
-            found.push(Violation(format!("{key}: no JSON")));
-            continue;
-        };
-        let record = &value["record"];
-        let empty = |value: &Value| value.as_array().is_none_or(Vec::is_empty);
-        if key.starts_with("monitor/") && !empty(&record["pending"]) {
-            found.push(Violation(format!("{key}: transitions are still pending")));
+impl<'a> Told<'a> {
+    fn add(&mut self, message: &Message<'a>, incident: &'a Value) {
+        let firsts = self.heard.entry(message.channel).or_default();
+        firsts.entry(message.kind).or_insert(message.at);
+        let ids = self.ids.entry(message.kind).or_default();
+        ids.insert((message.channel, message.id.clone()));
+        if incident.is_null() {
+            return;
         }
-        if key == "alert/ledger" {
-            for list in ["messages", "dead"] {
-                if !empty(&record["outbox"][list]) {
-                    let count = record["outbox"][list].as_array().map_or(0, Vec::len);
-                    found.push(Violation(format!("{count} {list} are left in the outbox")));
-                }
+        if let Some(severity) = message.data["severity"].as_str() {
+            self.peak = self.peak.max(rank(severity));
+        }
+        self.failing_since = time(&incident["failing_since"]).unwrap_or_default();
+        self.opened_at = time(&incident["opened_at"]).or(self.opened_at);
+        self.resolved_at = time(&incident["resolved_at"]).or(self.resolved_at);
+        for check in incident["checks"].as_array().into_iter().flatten() {
+            let affected = Affected {
+                check: check["check"].as_str().unwrap_or_default(),
+                failing_since: time(&check["failing_since"]).unwrap_or_default(),
+                recovered_at: time(&check["recovered_at"]),
+                flapped: check["reason"] == "flapping",
+            };
+            if !self.checks.contains(&affected) {
+                self.checks.push(affected);
             }
-            let accounts = record["services"].as_object().into_iter().flatten();
-            for (service, account) in accounts {
-                if !account["service"]["open"].is_null() || !empty(&account["service"]["ended"]) {
-                    found.push(Violation(format!("{service}: an incident is left")));
-                }
-            }
         }
-        if key.starts_with("unreadable/") {
-            found.push(Violation(format!("{key}: a record became unreadable")));
+    }
+
+    /// From the first failure to its end, as far as that is known.
+    fn lasted(&self) -> crate::plan::Span {
+        crate::plan::Span {
+            from: self.failing_since,
+            to: self.resolved_at.unwrap_or(u64::MAX),
         }
+    }
+
+    fn first(&self, channel: usize, of: impl Fn(Kind) -> bool) -> Option<u64> {
+        let kinds = self.heard.get(&channel)?;
+        kinds
+            .iter()
+            .filter(|(k, _)| of(**k))
+            .map(|(_, at)| *at)
+            .min()
     }
 }

@@ -1,4 +1,4 @@
-//! A node, its store, its receiver and what they watch, in simulated time: the true counting
+//! A node, its store, its receivers and what they watch, in simulated time: the true counting
 //! and the true alerting run in it, and everything around them fails in every way. What comes
 //! out is held against the documentation by a checker that shares no rule with them.
 //!
@@ -6,8 +6,10 @@
 //! again; `--days 1000000` runs that many monitor-days.
 
 mod checker;
+mod evidence;
 mod node;
 mod plan;
+mod receiver;
 mod story;
 mod world;
 

@@ -5,18 +5,12 @@ use std::time::Duration;
 use watchbell_core::alerting::{self, Called};
 use watchbell_core::counting::{count, load, rests, suspected};
 use watchbell_core::monitor::{Definition, Monitor, Policy};
-use watchbell_core::settings::{AlertSettings, Mistake, Pace, Severity, Threshold};
+use watchbell_core::outcome::Outcome;
+use watchbell_core::settings::{AlertSettings, Mistake, Pace, Threshold};
 use watchbell_core::store::{Failed, Store, monitor_key, read};
 
-use crate::plan::{Check, SECOND};
+use crate::plan::{Check, MINUTE, Plan, SECOND};
 use crate::world::Process;
-
-/// What a firing did.
-pub struct Fired {
-    /// It probed, and what it found is counted.
-    pub counted: Option<bool>,
-    pub rings: bool,
-}
 
 pub fn pace(check: &Check) -> Pace {
     Pace {
@@ -26,25 +20,27 @@ pub fn pace(check: &Check) -> Pace {
     }
 }
 
-/// A cron firing, as the guest's shell does it.
-pub fn fire(process: &Process<'_>, check: &Check, cut_off: bool) -> Result<Fired, Failed> {
+/// A cron firing, as the guest's shell does it. `asked` becomes what a probe found, counted
+/// or not. True when it rings.
+pub fn fire(
+    process: &Process<'_>,
+    check: &Check,
+    cut_off: bool,
+    asked: &mut Option<Outcome>,
+) -> Result<bool, Failed> {
     let now = process.now();
     let pace = pace(check);
-    let nothing = Fired {
-        counted: None,
-        rings: false,
-    };
     let found = read::<Monitor>(process, &monitor_key(&check.id))?;
     if rests(process, &found, &pace, now) {
-        return Ok(nothing);
+        return Ok(false);
     }
     let definition = Definition {
         check: check.id.clone(),
         label: check.id.clone(),
         service: check.service.clone(),
-        severity: Severity::Critical,
+        severity: check.severity,
         role: check.role,
-        probe: "http".into(),
+        probe: check.probe.into(),
         target: check.id.clone(),
         runbook: String::new(),
         runbook_url: String::new(),
@@ -53,7 +49,7 @@ pub fn fire(process: &Process<'_>, check: &Check, cut_off: bool) -> Result<Fired
     let monitor = load(found, &definition, now);
     let awaited = monitor.awaited(suspected(process), &pace, now);
     if !awaited && !monitor.due(&pace, now) {
-        return Ok(nothing);
+        return Ok(false);
     }
     let policy = Policy {
         pace,
@@ -63,16 +59,26 @@ pub fn fire(process: &Process<'_>, check: &Check, cut_off: bool) -> Result<Fired
         flapping: true,
     };
     let outcome = check.outcome(now.0, cut_off);
-    let rings = count(process, monitor, &policy, &outcome, awaited, now)?;
-    Ok(Fired {
-        counted: Some(outcome.status == watchbell_core::outcome::Status::Failed),
-        rings,
-    })
+    *asked = Some(outcome.clone());
+    count(process, monitor, &policy, &outcome, awaited, now)
 }
 
-pub fn settings() -> Result<AlertSettings, Vec<Mistake>> {
+/// The variables of the alert component, as the plan has them.
+pub fn settings(plan: &Plan) -> Result<AlertSettings, Vec<Mistake>> {
+    let mut variables = vec![("maintenance".to_owned(), plan.maintenance.clone())];
+    for channel in &plan.channels {
+        let name = channel.name;
+        let url = format!("https://{name}.example.com/x");
+        variables.push((format!("{name}_url"), url));
+        let severity = channel.severity_min.as_str().to_owned();
+        variables.push((format!("{name}_severity"), severity));
+        if name == "pagerduty" {
+            variables.push((format!("{name}_routing_key"), "0".repeat(32)));
+        }
+    }
     AlertSettings::read(&|key| {
-        (key == "webhook_url").then(|| "https://hooks.example.com/x".to_owned())
+        let found = variables.iter().find(|(name, _)| name == key);
+        found.map(|(_, value)| value.clone())
     })
 }
 
@@ -90,3 +96,7 @@ pub fn alert(
 /// Sweeps come so often when there is something to do, and so often when not.
 pub const SWEEP_BUSY: u64 = 10 * SECOND;
 pub const SWEEP_IDLE: u64 = 150 * SECOND;
+/// So often a check's trigger fires while something is up, and at least so often when not:
+/// what would rest is left out.
+pub const FIRING: u64 = 20 * SECOND;
+pub const FIRING_IDLE: u64 = 5 * MINUTE;

@@ -1,4 +1,4 @@
-//! The host that the rules run on: a store that fails, a receiver that fails, and a process
+//! The host that the rules run on: a store that fails, receivers that fail, and a process
 //! that may die between any two calls.
 
 use std::cell::{Cell, RefCell};
@@ -17,8 +17,20 @@ use crate::plan::{Plan, Receiver, any, chance};
 /// What a receiver has taken.
 #[derive(Clone, Debug)]
 pub struct Delivery {
+    /// Its place among the plan's channels.
+    pub channel: usize,
+    pub at: u64,
+    /// The webhook's alone.
     pub id: String,
     pub body: Value,
+}
+
+/// An attempt, and what was answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt {
+    pub channel: usize,
+    pub at: u64,
+    pub answer: Receiver,
 }
 
 /// What outlives a process.
@@ -28,6 +40,9 @@ pub struct Node {
     /// The last write, and what stood there before.
     last_write: RefCell<Option<(String, Option<Vec<u8>>)>>,
     pub taken: RefCell<Vec<Delivery>>,
+    pub attempts: RefCell<Vec<Attempt>>,
+    /// When a process died, a call to the store failed, two runs overlapped.
+    pub disturbed: RefCell<Vec<u64>>,
     pub random: RefCell<Rand64>,
     /// Faults are over: everything works from now on.
     pub calm: Cell<bool>,
@@ -41,20 +56,28 @@ impl Node {
             keys: RefCell::default(),
             last_write: RefCell::default(),
             taken: RefCell::default(),
+            attempts: RefCell::default(),
+            disturbed: RefCell::default(),
             random: RefCell::new(random),
             calm: Cell::new(false),
             writes: Cell::new(0),
         }
     }
 
-    pub fn lose_last_write(&self) {
-        if let Some((key, before)) = self.last_write.take() {
-            let mut keys = self.keys.borrow_mut();
-            match before {
-                Some(bytes) => drop(keys.insert(key, bytes)),
-                None => drop(keys.remove(&key)),
-            }
+    /// Gives its key.
+    pub fn lose_last_write(&self) -> Option<String> {
+        self.disturb();
+        let (key, before) = self.last_write.take()?;
+        let mut keys = self.keys.borrow_mut();
+        match before {
+            Some(bytes) => drop(keys.insert(key.clone(), bytes)),
+            None => drop(keys.remove(&key)),
         }
+        Some(key)
+    }
+
+    pub fn disturb(&self) {
+        self.disturbed.borrow_mut().push(self.now.get());
     }
 
     pub fn chance(&self, percent: u64) -> bool {
@@ -105,6 +128,7 @@ impl<'a> Process<'a> {
             None => false,
         };
         if due && let Some((_, run)) = self.beside.borrow_mut().take() {
+            self.node.disturb();
             run();
         }
         if let Some(lives) = self.lives.get() {
@@ -115,9 +139,15 @@ impl<'a> Process<'a> {
         }
         let fails = any(&self.plan.store_fails, self.node.now.get()) && !self.node.calm.get();
         if fails && self.node.chance(15) {
+            self.node.disturb();
             return Err("the store fails".into());
         }
         Ok(())
+    }
+
+    fn waits(&self, timeout: Duration) {
+        let now = self.node.now.get();
+        self.node.now.set(now + timeout.as_millis() as u64);
     }
 }
 
@@ -165,15 +195,26 @@ impl World for Process<'_> {
 
     fn send(&self, request: &Request, timeout: Duration) -> Result<Answer, String> {
         self.call()?;
-        let now = self.node.now.get();
+        let at = self.node.now.get();
         let calm = self.node.calm.get();
-        let receiver = if calm {
+        let mut channels = self.plan.channels.iter().enumerate();
+        let host = request.url.authority();
+        let known = channels.find(|(_, c)| host.starts_with(c.name));
+        let Some((channel, receiver)) = known else {
+            return Err("no such receiver".into());
+        };
+        let answer = if calm {
             Receiver::Takes
-        } else if any(&self.plan.cut_off, now) {
+        } else if any(&self.plan.cut_off, at) {
             Receiver::Unreachable
         } else {
-            self.plan.receiver_at(now)
+            receiver.at(at)
         };
+        self.node.attempts.borrow_mut().push(Attempt {
+            channel,
+            at,
+            answer,
+        });
         let status = |status| Answer {
             status,
             ..Answer::default()
@@ -184,11 +225,13 @@ impl World for Process<'_> {
                 found.map(|(_, value)| value.clone()).unwrap_or_default()
             };
             self.node.taken.borrow_mut().push(Delivery {
+                channel,
+                at,
                 id: header("webhook-id"),
                 body: serde_json::from_slice(&request.body).unwrap_or_default(),
             });
         };
-        match receiver {
+        match answer {
             Receiver::Takes => {
                 takes();
                 // It has it; the process may die before it knows.
@@ -197,11 +240,11 @@ impl World for Process<'_> {
             }
             Receiver::AnswerLost => {
                 takes();
-                self.node.now.set(now + timeout.as_millis() as u64);
+                self.waits(timeout);
                 Err("no answer".into())
             }
             Receiver::Unreachable => {
-                self.node.now.set(now + timeout.as_millis() as u64);
+                self.waits(timeout);
                 Err("not reached".into())
             }
             Receiver::Status(code) => Ok(status(code)),
