@@ -288,7 +288,8 @@ fn asked_lately(lab: &Lab, checks: &[&str]) {
 
 // ------------------------------------------------------------ this node's own network
 
-/// Two targets that have nothing to do with Headscale, each behind a port of its own.
+/// Two targets that have nothing to do with Headscale, each on a host of its own: what is on
+/// one host goes with it, and proves nothing of this node.
 struct Elsewhere {
     ids: [&'static str; 2],
     servers: [Server; 2],
@@ -296,13 +297,14 @@ struct Elsewhere {
 
 impl Elsewhere {
     fn start(ids: [&'static str; 2]) -> Self {
-        Self::start_on(Ipv4Addr::LOCALHOST, ids)
+        let hosts = [Ipv4Addr::new(127, 0, 0, 2), Ipv4Addr::new(127, 0, 0, 3)];
+        Self::start_on(hosts, ids)
     }
 
-    fn start_on(ip: Ipv4Addr, ids: [&'static str; 2]) -> Self {
+    fn start_on(hosts: [Ipv4Addr; 2], ids: [&'static str; 2]) -> Self {
         Self {
             ids,
-            servers: [(); 2].map(|()| Server::start_at((ip, 0).into(), |_| {})),
+            servers: hosts.map(|ip| Server::start_at((ip, 0).into(), |_| {})),
         }
     }
 
@@ -444,14 +446,18 @@ fn a_witness_over_http_hides_no_missing_network() {
 }
 
 fn without_network(test: &str, over_http: &[&'static str]) {
-    const ADDRESSES: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 66, 0, 1), Ipv4Addr::new(10, 66, 0, 2)];
+    const ADDRESSES: [Ipv4Addr; 3] = [
+        Ipv4Addr::new(10, 66, 0, 1),
+        Ipv4Addr::new(10, 66, 0, 2),
+        Ipv4Addr::new(10, 66, 0, 3),
+    ];
     let there = |there| ADDRESSES.iter().for_each(|ip| address(*ip, there));
     alone(test, || {
         on_each_host(test, |host| {
             there(true);
-            let [ours, elsewhere] = ADDRESSES;
-            let witnesses = Elsewhere::start_on(elsewhere, ["witness-one", "witness-two"]);
-            let http = Headscale::start_on(elsewhere.into(), Speaks::Http);
+            let [ours, one, two] = ADDRESSES;
+            let witnesses = Elsewhere::start_on([one, two], ["witness-one", "witness-two"]);
+            let http = Headscale::start_on(one.into(), Speaks::Http);
             let mut changes = witnesses.changes();
             for id in over_http {
                 changes.copies.push(("health", id));

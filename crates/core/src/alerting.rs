@@ -246,7 +246,11 @@ impl<W: World> Run<'_, W> {
         let (url, body) = match &ledger.node.service.open {
             None => (url, String::new()),
             Some(incident) => {
-                let path = format!("{}/fail", url.path.trim_end_matches('/'));
+                let (path, query) = match url.path.split_once('?') {
+                    Some((path, query)) => (path, format!("?{query}")),
+                    None => (url.path.as_str(), String::new()),
+                };
+                let path = format!("{}/fail{query}", path.trim_end_matches('/'));
                 (Url { path, ..url }, incident.because())
             }
         };

@@ -144,7 +144,7 @@ impl Service {
                 self.join(
                     affected,
                     *at,
-                    [check, &born_at.0.to_string(), &sequence.to_string()],
+                    &[check, &born_at.0.to_string(), &sequence.to_string()],
                 );
             }
             Event::Resolved { .. } => {
@@ -166,7 +166,7 @@ impl Service {
                 self.join(
                     affected,
                     *at,
-                    [check, &born_at.0.to_string(), &sequence.to_string()],
+                    &[check, &born_at.0.to_string(), &sequence.to_string()],
                 );
             }
             Event::Settled { down } => {
@@ -183,7 +183,7 @@ impl Service {
 
     /// Opens an incident, or adds to the open one. One that is over but for its end being
     /// looked at is another outage, unless this failure began before that end.
-    pub fn join(&mut self, affected: Affected, at: UnixMs, opener: [&str; 3]) {
+    pub fn join(&mut self, affected: Affected, at: UnixMs, opener: &[&str]) {
         if let Some(over_at) = self.open.as_ref().and_then(Incident::over_at)
             && affected.failing_since > over_at
         {
@@ -191,7 +191,7 @@ impl Service {
         }
         let service = &affected.definition.service;
         let incident = self.open.get_or_insert_with(|| Incident {
-            id: digest::id("inc_", &[&[service.as_str()], &opener[..]].concat()),
+            id: digest::id("inc_", &[&[service.as_str()], opener].concat()),
             service: service.clone(),
             opened_at: at,
             failing_since: affected.failing_since,
@@ -310,8 +310,12 @@ impl Incident {
         if moment.settled && said.view != self.view() {
             return Some(Telling::Updated);
         }
+        // What was told once holds, also where it cannot be read now.
+        if said.acknowledged {
+            return None;
+        }
         if moment.acknowledged {
-            return (!said.acknowledged).then_some(Telling::Acknowledged);
+            return Some(Telling::Acknowledged);
         }
         // A clock that went back waits no longer than the interval.
         let due = moment.now.since(said.at) >= reminders.interval;
@@ -329,11 +333,11 @@ impl Incident {
             acknowledged: false,
         });
         said.at = now;
-        said.view = view;
         match telling {
             Telling::Reminder => said.reminders += 1,
             Telling::Acknowledged => said.acknowledged = true,
-            _ => {}
+            // Only these say that something has changed.
+            Telling::Triggered | Telling::Updated | Telling::Resolved => said.view = view,
         }
         said.messages += 1;
         said.messages

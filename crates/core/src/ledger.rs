@@ -39,6 +39,9 @@ pub struct Ledger {
     pub services: BTreeMap<String, Account>,
     /// This node's own: checks that do not run, a network that is down.
     pub node: Account,
+    /// Incidents of this node so far: its network may fail twice within one outage.
+    #[serde(default)]
+    pub node_incidents: u64,
     pub outbox: Outbox,
     /// Since when the alert component itself has run without a gap.
     pub awake: Option<node::Awake>,

@@ -498,6 +498,93 @@ fn an_outage_that_began_before_maintenance_is_told() {
     assert_eq!(play.look(300), ["alert.resolved headscale process-down"]);
 }
 
+/// An operator ends maintenance early: what is down is told at once, and so is its end, even
+/// where that lies inside the window that was planned.
+#[test]
+fn an_outage_that_outlasts_maintenance_ended_early_is_told_to_be_over() {
+    let mut play = Play::headscale();
+    let windows = &mut play.operator.windows;
+    windows.insert("m".into(), window(Hold::Maintenance, 50, 3_600));
+    for second in [60, 80, 140] {
+        play.all(second, &refused());
+        assert!(play.look(second).is_empty(), "{second}");
+    }
+    play.operator.windows.clear();
+    assert_eq!(play.look(150), ["alert.triggered headscale process-down"]);
+    play.all(200, &up());
+    assert_eq!(play.look(200), ["alert.resolved headscale process-down"]);
+}
+
+/// Each is an incident of its own, though the service's outage is one.
+#[test]
+fn a_network_that_fails_twice_within_one_outage_is_told_twice() {
+    let mut play = with_witnesses();
+    let cut_off = Outcome::failed(Kind::Unreachable, "unreachable");
+    play.all(60, &cut_off);
+    play.all(80, &cut_off);
+    assert_eq!(play.look(80), ["alert.triggered watchbell uplink"]);
+    play.probe(140, "here", up());
+    play.probe(140, "there", up());
+    assert_eq!(play.look(140), ["alert.resolved watchbell uplink"]);
+    for second in [200, 220] {
+        play.all(second, &cut_off);
+    }
+    assert_eq!(play.look(220), ["alert.triggered watchbell uplink"]);
+    let ids: Vec<&str> = play.said.iter().map(Notice::dedup_key).collect();
+    assert_eq!(ids[0], ids[1]);
+    assert_ne!(ids[1], ids[2]);
+}
+
+/// A store that answers an error says nothing of who looks after it.
+#[test]
+fn an_acknowledgement_that_cannot_be_read_brings_no_reminder_back() {
+    let mut play = Play::headscale();
+    play.all(60, &refused());
+    play.all(80, &refused());
+    play.look(80);
+    let acknowledgement = Acknowledgement {
+        at: at(90),
+        by: "ada".into(),
+        comment: String::new(),
+    };
+    let id = play.said[0].dedup_key().to_owned();
+    play.operator.acknowledgements.insert(id, acknowledgement);
+    assert_eq!(play.look(90).len(), 1);
+    play.operator.acknowledgements.clear();
+    play.all(5 * HOURS, &refused());
+    assert!(play.look(5 * HOURS).is_empty());
+}
+
+/// Who acknowledges says nothing of a change that is still being looked at.
+#[test]
+fn a_change_is_told_whoever_acknowledges_meanwhile() {
+    let mut play = Play::headscale();
+    play.probe(60, "health", Outcome::failed(Kind::Status, "status 500"));
+    play.probe(80, "health", Outcome::failed(Kind::Status, "status 500"));
+    for check in ["derp", "key", "port"] {
+        play.probe(81, check, up());
+    }
+    let opened = play.look(81);
+    assert_eq!(opened.len(), 1, "{opened:?}");
+    play.probe(140, "port", refused());
+    play.probe(160, "port", refused());
+    let id = play.said[0].dedup_key().to_owned();
+    let acknowledgement = Acknowledgement {
+        at: at(161),
+        by: "ada".into(),
+        comment: String::new(),
+    };
+    play.operator.acknowledgements.insert(id, acknowledgement);
+    let mut said = play.look(161);
+    play.all(170, &refused());
+    play.all(190, &refused());
+    said.extend(play.look(200));
+    said.extend(play.look(201));
+    let updated = said.iter().filter(|s| s.starts_with("alert.updated"));
+    let acknowledged = said.iter().filter(|s| s.starts_with("alert.acknowledged"));
+    assert_eq!((updated.count(), acknowledged.count()), (1, 1), "{said:?}");
+}
+
 #[test]
 fn a_witness_alone_is_nobodys_outage() {
     let mut play = with_witnesses();

@@ -66,6 +66,7 @@ impl Ledger {
         let service = &mut self.node.service;
         if let Some(over_at) = service.open.as_ref().and_then(|i| i.over_at()) {
             service.end(over_at);
+            self.node_incidents += 1;
         }
         let because = if self.node_cut_off() {
             UPLINK.id
@@ -140,8 +141,9 @@ impl Ledger {
                     recovered_at: None,
                     flapping: false,
                 };
-                let opener = [check.as_str(), reason, &since.0.to_string()];
-                self.node.service.join(affected, now, opener);
+                let number = self.node_incidents.to_string();
+                let opener = [check.as_str(), reason, &since.0.to_string(), &number];
+                self.node.service.join(affected, now, &opener);
             }
             (_, false) => {}
         }
