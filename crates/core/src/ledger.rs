@@ -205,7 +205,7 @@ impl Ledger {
         for (_, born_at, transition) in all {
             let service = transition.definition.service.clone();
             let account = self.services.entry(service).or_default();
-            if let Event::CertificateExpiring { .. } = transition.event {
+            if transition.event.of_certificate() {
                 account.warnings.push(Warning {
                     born_at,
                     transition,
@@ -234,7 +234,7 @@ impl Ledger {
         let crowded = account.is_some_and(|a| a.warnings.len() >= WARNINGS_MAX);
         let mut taken: Vec<Transition> = Vec::new();
         for transition in &monitor.pending {
-            let warns = matches!(transition.event, Event::CertificateExpiring { .. });
+            let warns = transition.event.of_certificate();
             if warns && crowded {
                 break;
             }
@@ -287,7 +287,9 @@ impl Told {
             Event::Triggered { failing_since, .. } => self.open_since = Some(*failing_since),
             Event::Flapping { .. } => self.open_since = Some(transition.at),
             Event::Resolved { .. } | Event::Settled { down: false } => self.open_since = None,
-            Event::Settled { down: true } | Event::CertificateExpiring { .. } => {}
+            Event::Settled { down: true }
+            | Event::CertificateExpiring { .. }
+            | Event::CertificateRenewed { .. } => {}
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::diagnosis::Role;
+use crate::outcome::CertificateSeen;
 use crate::outcome::{Identity, Kind, Outcome, Status, one_line};
 use crate::settings::{Common, Pace, Severity, Threshold};
 use crate::time::UnixMs;
@@ -106,6 +107,15 @@ pub struct Alerted {
     pub not_after_unix_s: i64,
     /// In seconds before not-after: the same whatever list of thresholds is configured.
     pub inside_s: i64,
+    /// Probes in a row that saw another one.
+    #[serde(default)]
+    pub unseen: u32,
+}
+
+impl Alerted {
+    /// So many, for each that was warned of, are a renewal; fewer may be a balancer's other
+    /// servers.
+    const UNSEEN_RENEWED: usize = 10;
 }
 
 /// The last probe, as records and messages tell it.
@@ -163,6 +173,22 @@ pub enum Event {
         threshold: String,
         detail: String,
     },
+    /// A certificate that was warned of is served no longer.
+    CertificateRenewed {
+        sha256: String,
+        not_after_unix_s: i64,
+        detail: String,
+    },
+}
+
+impl Event {
+    /// Of a certificate: it changes nothing about being up or down.
+    pub fn of_certificate(&self) -> bool {
+        matches!(
+            self,
+            Event::CertificateExpiring { .. } | Event::CertificateRenewed { .. }
+        )
+    }
 }
 
 /// A check with its state. One value in key-value, written by that check alone.
@@ -470,7 +496,10 @@ pub fn step_awaited(
     }
     let turned = (before.1 == Health::Down) != (monitor.health == Health::Down);
     flap(&mut monitor, policy, turned, now);
-    warn_of_expiry(&mut monitor, policy, outcome, now);
+    if let Some(seen) = &outcome.certificate {
+        tell_renewed(&mut monitor, seen, now);
+        warn_of_expiry(&mut monitor, policy, seen, now);
+    }
     fold(&mut monitor.pending);
     monitor
 }
@@ -586,12 +615,34 @@ fn flap(monitor: &mut Monitor, policy: &Policy, turned: bool, now: UnixMs) {
     push(monitor, event, now);
 }
 
+/// What was warned of and has not been seen for a while is told to be replaced, and is
+/// news again should it come back.
+fn tell_renewed(monitor: &mut Monitor, seen: &CertificateSeen, now: UnixMs) {
+    let mut renewed = Vec::new();
+    let unseen_max = Alerted::UNSEEN_RENEWED * monitor.memory.certificates.len();
+    monitor.memory.certificates.retain_mut(|alerted| {
+        alerted.unseen += 1;
+        if alerted.sha256 == seen.sha256 {
+            alerted.unseen = 0;
+        }
+        let stays = (alerted.unseen as usize) < unseen_max;
+        if !stays {
+            renewed.push(Event::CertificateRenewed {
+                sha256: alerted.sha256.clone(),
+                not_after_unix_s: alerted.not_after_unix_s,
+                detail: crate::certificate::renewal_detail(alerted.not_after_unix_s, seen, now),
+            });
+        }
+        stays
+    });
+    for event in renewed {
+        push(monitor, event, now);
+    }
+}
+
 /// Each threshold of each certificate once; several crossed at once are one warning,
 /// of the narrowest. Not-after itself is the probe's failure, not a warning.
-fn warn_of_expiry(monitor: &mut Monitor, policy: &Policy, outcome: &Outcome, now: UnixMs) {
-    let Some(seen) = &outcome.certificate else {
-        return;
-    };
+fn warn_of_expiry(monitor: &mut Monitor, policy: &Policy, seen: &CertificateSeen, now: UnixMs) {
     let crossed = crate::certificate::crossed(&policy.thresholds, seen, now);
     if crossed == 0 {
         return;
@@ -612,6 +663,7 @@ fn warn_of_expiry(monitor: &mut Monitor, policy: &Policy, outcome: &Outcome, now
                 sha256: seen.sha256.clone(),
                 not_after_unix_s: seen.not_after_unix_s,
                 inside_s,
+                unseen: 0,
             });
         }
     }
@@ -639,12 +691,11 @@ fn push(monitor: &mut Monitor, event: Event, now: UnixMs) {
 
 /// Keeps `pending` bounded: the oldest *resolved* that is followed by a *triggered*
 /// goes, and the two outages around it are told as one; without such a pair the
-/// oldest certificate warning goes.
+/// oldest news of a certificate goes.
 fn fold(pending: &mut Vec<Transition>) {
     while pending.len() > PENDING_MAX {
-        let states = |e: &Event| !matches!(e, Event::CertificateExpiring { .. });
         let order: Vec<usize> = (0..pending.len())
-            .filter(|i| states(&pending[*i].event))
+            .filter(|i| !pending[*i].event.of_certificate())
             .collect();
         let relapse =
             order
@@ -660,7 +711,7 @@ fn fold(pending: &mut Vec<Transition>) {
             }
             None => {
                 let oldest = (0..pending.len())
-                    .find(|i| !states(&pending[*i].event))
+                    .find(|i| pending[*i].event.of_certificate())
                     .unwrap_or(0);
                 pending.remove(oldest);
             }

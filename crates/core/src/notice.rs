@@ -1,5 +1,7 @@
 //! One message to people: what it says, whatever channel carries it.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -34,7 +36,7 @@ pub enum About {
         incident: Incident,
         acknowledgement: Option<Acknowledgement>,
     },
-    /// A certificate came inside a threshold.
+    /// A certificate came inside a threshold, or has been replaced since.
     Certificate(Transition),
     /// What happened while alerts were held back, and is over.
     Summary {
@@ -69,7 +71,10 @@ impl Notice {
                 Telling::Acknowledged => "alert.acknowledged",
                 Telling::Resolved => "alert.resolved",
             },
-            About::Certificate(_) => "certificate.expiring",
+            About::Certificate(t) => match t.event {
+                Event::CertificateRenewed { .. } => "certificate.renewed",
+                _ => "certificate.expiring",
+            },
             About::Summary { .. } => "alert.summary",
             About::Started { .. } => "watchbell.started",
         }
@@ -82,19 +87,26 @@ impl Notice {
                 Telling::Acknowledged => Action::Acknowledge,
                 Telling::Resolved => Action::Resolve,
             },
+            About::Certificate(t) if matches!(t.event, Event::CertificateRenewed { .. }) => {
+                Action::Resolve
+            }
             About::Certificate(_) | About::Summary { .. } | About::Started { .. } => Action::Note,
         }
     }
 
-    /// What receivers put together: the incident, or the certificate.
-    pub fn dedup_key(&self) -> &str {
+    /// What receivers put together: the incident, or the certificate at that check (another
+    /// check may still see it).
+    pub fn dedup_key(&self) -> Cow<'_, str> {
         match &self.about {
-            About::Incident { incident, .. } => &incident.id,
+            About::Incident { incident, .. } => Cow::Borrowed(&incident.id),
             About::Certificate(transition) => match &transition.event {
-                Event::CertificateExpiring { sha256, .. } => sha256,
-                _ => &self.id,
+                Event::CertificateExpiring { sha256, .. }
+                | Event::CertificateRenewed { sha256, .. } => {
+                    Cow::Owned(format!("{sha256}@{}", transition.definition.check))
+                }
+                _ => Cow::Borrowed(&self.id),
             },
-            About::Summary { .. } | About::Started { .. } => &self.id,
+            About::Summary { .. } | About::Started { .. } => Cow::Borrowed(&self.id),
         }
     }
 
@@ -106,7 +118,8 @@ impl Notice {
             } => incident_title(*telling, incident, self.at),
             About::Certificate(transition) => {
                 let detail = match &transition.event {
-                    Event::CertificateExpiring { detail, .. } => detail.as_str(),
+                    Event::CertificateExpiring { detail, .. }
+                    | Event::CertificateRenewed { detail, .. } => detail.as_str(),
                     _ => "",
                 };
                 format!("{}: the certificate {detail}", transition.definition.label)
@@ -222,9 +235,12 @@ impl Notice {
             }
             About::Certificate(transition) => certificate(transition, &mut data),
             About::Summary {
-                hold, incidents, ..
+                hold,
+                incidents,
+                more,
             } => {
                 data["held_by"] = hold.as_str().into();
+                data["incidents_more"] = (*more).into();
                 data["evidence"] = self.evidence().into();
                 data["incidents"] = incidents
                     .iter()
@@ -359,14 +375,19 @@ fn affected(a: &Affected) -> Value {
 }
 
 fn certificate(transition: &Transition, data: &mut Value) {
-    let Event::CertificateExpiring {
-        sha256,
-        not_after_unix_s,
-        threshold,
-        detail,
-    } = &transition.event
-    else {
-        return;
+    let (sha256, not_after_unix_s, threshold, detail) = match &transition.event {
+        Event::CertificateExpiring {
+            sha256,
+            not_after_unix_s,
+            threshold,
+            detail,
+        } => (sha256, not_after_unix_s, Some(threshold), detail),
+        Event::CertificateRenewed {
+            sha256,
+            not_after_unix_s,
+            detail,
+        } => (sha256, not_after_unix_s, None, detail),
+        _ => return,
     };
     let d = &transition.definition;
     data["checks"] = json!([{
@@ -377,9 +398,8 @@ fn certificate(transition: &Transition, data: &mut Value) {
         "detail": detail,
         "target": d.target,
     }]);
-    data["certificate"] = json!({
-        "sha256": sha256,
-        "not_after_unix_s": not_after_unix_s,
-        "threshold": threshold,
-    });
+    data["certificate"] = json!({ "sha256": sha256, "not_after_unix_s": not_after_unix_s });
+    if let Some(threshold) = threshold {
+        data["certificate"]["threshold"] = threshold.as_str().into();
+    }
 }

@@ -178,11 +178,11 @@ impl Outbox {
         for t in terms {
             let mut over: Vec<String> = Vec::new();
             for message in self.messages.iter_mut().rev() {
-                let key = message.notice.dedup_key();
+                let key = message.notice.dedup_key().into_owned();
                 let action = message.notice.action();
-                let superseded = action != Action::Note && over.iter().any(|k| k == key);
+                let superseded = action != Action::Note && over.contains(&key);
                 if action == Action::Resolve {
-                    over.push(key.to_owned());
+                    over.push(key);
                 }
                 if let Some(progress) = message.at(t.channel) {
                     progress.done |= superseded;
@@ -244,7 +244,7 @@ impl Outbox {
 
     /// Of the messages whose turn and time it is, the one that has waited longest for it.
     fn first_due(&self, terms: &Terms, now: UnixMs) -> Option<&Message> {
-        let mut held: Vec<&str> = Vec::new();
+        let mut held = Vec::new();
         let waiting = self.messages.iter().filter_map(|m| {
             let progress = m.progress.as_ref()?.get(terms.channel)?;
             (!progress.done).then_some((m, progress.next_attempt_at))
@@ -356,7 +356,7 @@ impl Outbox {
                 letter.notice.action(),
                 Action::Trigger | Action::Acknowledge
             );
-            if goes_on && !letter.notice.test && !open.contains(letter.notice.dedup_key()) {
+            if goes_on && !letter.notice.test && !open.contains(&*letter.notice.dedup_key()) {
                 continue;
             }
             let anew = (letter.channel, Progress::default());

@@ -140,6 +140,21 @@ fn notices() -> Vec<(&'static str, Notice)> {
         }),
         ..incident(Telling::Triggered)
     };
+    let renewed = Notice {
+        about: About::Certificate(Transition {
+            sequence: 2,
+            at: at(0),
+            definition: definition(),
+            event: Event::CertificateRenewed {
+                sha256: "aa".repeat(32),
+                not_after_unix_s: 1_796_000_000,
+                detail: "that ends on 2026-11-29T09:31:00Z is served no longer; the one in its \
+                         place expires in 89 days, on 2027-02-20T09:31:00Z"
+                    .into(),
+            },
+        }),
+        ..certificate.clone()
+    };
     let started = Notice {
         severity: Severity::Info,
         peak: Severity::Info,
@@ -153,6 +168,7 @@ fn notices() -> Vec<(&'static str, Notice)> {
         ("acknowledged", incident(Telling::Acknowledged)),
         ("resolved", incident(Telling::Resolved)),
         ("certificate", certificate),
+        ("renewed", renewed),
         ("summary", summary),
         ("started", started),
         ("test", test_notice(Telling::Triggered, at(80))),

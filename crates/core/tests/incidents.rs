@@ -296,7 +296,7 @@ fn who_looks_after_an_incident_is_not_reminded() {
     play.all(60, &refused());
     play.all(80, &refused());
     play.look(80);
-    let id = play.said[0].dedup_key().to_owned();
+    let id = play.said[0].dedup_key().into_owned();
     let acknowledgement = Acknowledgement {
         at: at(90),
         by: "ada".into(),
@@ -530,7 +530,7 @@ fn a_network_that_fails_twice_within_one_outage_is_told_twice() {
         play.all(second, &cut_off);
     }
     assert_eq!(play.look(220), ["alert.triggered watchbell uplink"]);
-    let ids: Vec<&str> = play.said.iter().map(Notice::dedup_key).collect();
+    let ids: Vec<_> = play.said.iter().map(Notice::dedup_key).collect();
     assert_eq!(ids[0], ids[1]);
     assert_ne!(ids[1], ids[2]);
 }
@@ -547,7 +547,7 @@ fn an_acknowledgement_that_cannot_be_read_brings_no_reminder_back() {
         by: "ada".into(),
         comment: String::new(),
     };
-    let id = play.said[0].dedup_key().to_owned();
+    let id = play.said[0].dedup_key().into_owned();
     play.operator.acknowledgements.insert(id, acknowledgement);
     assert_eq!(play.look(90).len(), 1);
     play.operator.acknowledgements.clear();
@@ -568,7 +568,7 @@ fn a_change_is_told_whoever_acknowledges_meanwhile() {
     assert_eq!(opened.len(), 1, "{opened:?}");
     play.probe(140, "port", refused());
     play.probe(160, "port", refused());
-    let id = play.said[0].dedup_key().to_owned();
+    let id = play.said[0].dedup_key().into_owned();
     let acknowledgement = Acknowledgement {
         at: at(161),
         by: "ada".into(),

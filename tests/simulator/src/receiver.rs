@@ -106,6 +106,8 @@ fn webhook(d: &Delivery) -> Message<'_> {
 fn pagerduty(d: &Delivery) -> Message<'_> {
     let key = text(&d.body, "dedup_key");
     let incident = key.starts_with("inc_");
+    // Of a certificate: its digest, and the check that sees it.
+    let about = key.split('@').next().unwrap_or_default();
     let kind = match (text(&d.body, "event_action"), incident) {
         ("trigger", true) => Kind::Fires,
         ("trigger", false) => Kind::Expiring,
@@ -121,7 +123,7 @@ fn pagerduty(d: &Delivery) -> Message<'_> {
         first: true,
         id: d.body.to_string(),
         kind,
-        about: key,
+        about,
         service: text(payload, "group"),
         timestamp: time(&payload["timestamp"]),
         data: &payload["custom_details"],
@@ -146,7 +148,10 @@ fn alertmanager(d: &Delivery) -> Message<'_> {
         first: true,
         id: d.body.to_string(),
         kind,
-        about: text(labels, "incident"),
+        about: text(labels, "incident")
+            .split('@')
+            .next()
+            .unwrap_or_default(),
         service: text(labels, "service"),
         timestamp: None,
         data: &Value::Null,

@@ -55,7 +55,10 @@ pub fn request(url: &Url, notice: &Notice) -> Option<Request> {
             }
             alerts
         }
-        About::Certificate(_) => vec![alert(notice, notice.severity, notice.at, None)],
+        About::Certificate(_) => {
+            let ends_at = (notice.action() == Action::Resolve).then_some(notice.at);
+            vec![alert(notice, notice.severity, notice.at, ends_at)]
+        }
         About::Summary { .. } | About::Started { .. } => return None,
     };
     if notice.action() == Action::Acknowledge {

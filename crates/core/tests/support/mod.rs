@@ -83,6 +83,7 @@ pub fn word(event: &Event) -> &'static str {
         Event::Triggered { .. } => "triggered",
         Event::Resolved { .. } => "resolved",
         Event::CertificateExpiring { .. } => "expiring",
+        Event::CertificateRenewed { .. } => "renewed",
         Event::Flapping { .. } => "flapping",
         Event::Settled { .. } => "settled",
     }

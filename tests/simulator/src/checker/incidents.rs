@@ -417,17 +417,18 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Each threshold of each certificate once, and when it is inside of it; once a warned of
-    /// certificate is replaced, that is told as well, as far as the documentation says so.
+    /// Each threshold of each certificate once, and when it is inside of it; once one that was
+    /// warned of is replaced, that is told, once.
     fn certificates(&mut self) {
         const THRESHOLDS: [i64; 5] = [30, 14, 7, 3, 1];
         const DAY_S: i64 = 86_400;
-        let renewals = include_str!("../../../../docs/webhook.md").contains("certificate.renewed");
+        /// Ten for each of at most two warned of at a time, and some that were not counted.
+        const UNSEEN: u32 = 40;
         let mut ids: BTreeMap<(String, String), &str> = BTreeMap::new();
         let mut broken = Vec::new();
         let webhook = |m: &&Message<'_>| self.is_webhook(m.channel);
         for m in self.messages.iter().filter(webhook) {
-            if m.kind != Kind::Expiring {
+            if ![Kind::Expiring, Kind::Renewed].contains(&m.kind) {
                 continue;
             }
             let certificate = &m.data["certificate"];
@@ -435,6 +436,12 @@ impl<'a> Checker<'a> {
             let known = ids.entry((m.about.to_owned(), threshold.to_owned()));
             if *known.or_insert(&m.id) != m.id {
                 broken.push(format!("{} inside {threshold} is told twice", m.about));
+            }
+            if m.kind == Kind::Renewed {
+                if self.sees(m.about, m.timestamp.unwrap_or_default()) {
+                    broken.push(format!("{} is told to be replaced, and is served", m.about));
+                }
+                continue;
             }
             let ends = certificate["not_after_unix_s"].as_i64().unwrap_or_default();
             let left_s = ends - (m.timestamp.unwrap_or_default() / 1_000) as i64;
@@ -457,27 +464,27 @@ impl<'a> Checker<'a> {
                 all.any(|m| m.about == about && m.kind == kind)
             };
             for probes in &self.evidence.probes {
+                // Of each: how often it was seen near its end, and another one since.
                 let mut near_end: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
-                let mut last = None;
                 for p in probes.iter().filter(|p| p.certain) {
                     let Some((digest, ends)) = &p.certificate else {
                         continue;
                     };
-                    last = Some(digest.as_str());
                     let left_s = ends - (p.at / 1_000) as i64;
-                    let seen = near_end.entry(digest).or_default();
-                    seen.0 += u32::from((1..30 * DAY_S).contains(&left_s));
+                    near_end.values_mut().for_each(|(_, since)| *since += 1);
+                    let (inside, since) = near_end.entry(digest).or_default();
+                    *inside += u32::from((1..30 * DAY_S).contains(&left_s));
+                    *since = 0;
                 }
-                for (digest, (inside, _)) in near_end {
+                for (digest, (inside, since)) in near_end {
                     if inside < 3 {
                         continue;
                     }
-                    if !told(digest, Kind::Expiring) && !told(digest, Kind::Renewed) {
+                    if !told(digest, Kind::Expiring) {
                         let what = format!("{digest} at {}: no warning", plan.name);
                         broken.push(what);
                     }
-                    let renewed = last != Some(digest);
-                    if renewals && renewed && !told(digest, Kind::Renewed) {
+                    if since >= UNSEEN && !told(digest, Kind::Renewed) {
                         let what = format!("{digest} at {}: not told to be renewed", plan.name);
                         broken.push(what);
                     }
@@ -487,6 +494,17 @@ impl<'a> Checker<'a> {
         for what in broken {
             self.breaks("certificates", what);
         }
+    }
+}
+
+impl Checker<'_> {
+    /// Whether that certificate is the last that was seen by then where it was ever seen.
+    fn sees(&self, digest: &str, by: u64) -> bool {
+        self.evidence.probes.iter().any(|probes| {
+            let shown = probes.iter().filter(|p| p.at <= by);
+            let last = shown.filter_map(|p| p.certificate.as_ref()).next_back();
+            last.is_some_and(|(last, _)| last == digest)
+        })
     }
 }
 
