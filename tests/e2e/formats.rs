@@ -311,6 +311,8 @@ fn what_the_shipped_wasm_sends_is_as_published() {
         lab.webhook.wait_for(4);
         lab.headscale.speaks(Speaks::Https(Chain::DaysLeft(10)));
         lab.webhook.wait_for(5);
+        lab.headscale.speaks(Speaks::Https(Chain::Valid));
+        lab.webhook.wait_for(6);
         let silence = say(&lab, &["silence", "1h", "--json"]);
         let silence: Value = serde_json::from_str(&silence).unwrap();
         lab.headscale.state(State::DatabaseDown);
@@ -320,9 +322,9 @@ fn what_the_shipped_wasm_sends_is_as_published() {
         lab.wait_for_status_of("health", "up");
         lab.wait_for_probes(2);
         say(&lab, &["end", silence["id"].as_str().unwrap()]);
-        lab.webhook.wait_for(6);
+        lab.webhook.wait_for(7);
         say(&lab, &["test-alert"]);
-        let told = lab.webhook.wait_for(8);
+        let told = lab.webhook.wait_for(9);
 
         let kinds: Vec<&str> = told.iter().map(|d| d.kind.as_str()).collect();
         let want = [
@@ -331,16 +333,17 @@ fn what_the_shipped_wasm_sends_is_as_published() {
             "alert.acknowledged",
             "alert.resolved",
             "certificate.expiring",
+            "certificate.renewed",
             "alert.summary",
             "alert.triggered",
             "alert.resolved",
         ];
         assert_eq!(kinds, want);
         for format in &formats {
-            // An outage's two or three, a certificate's one, a test's two.
+            // An outage's two or three, a certificate's two, a test's two.
             let want = match format.channel {
-                "pagerduty" => 6,
-                "alertmanager" => 5,
+                "pagerduty" => 7,
+                "alertmanager" => 6,
                 _ => {
                     told.iter().for_each(|one| format.accepts(&one.kind, &one.body));
                     continue;
