@@ -278,11 +278,12 @@ impl Incident {
 
     /// Whether it came and went inside maintenance.
     pub fn expected(&self) -> bool {
-        self.said.is_none() && self.held.as_ref().is_some_and(|held| {
-            held.by == Hold::Maintenance
-                && held.from <= self.failing_since
-                && self.resolved_at.is_some_and(|at| at <= held.until)
-        })
+        self.said.is_none()
+            && self.held.as_ref().is_some_and(|held| {
+                held.by == Hold::Maintenance
+                    && held.from <= self.failing_since
+                    && self.resolved_at.is_some_and(|at| at <= held.until)
+            })
     }
 
     fn view(&self) -> View {
