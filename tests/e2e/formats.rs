@@ -345,7 +345,8 @@ fn what_the_shipped_wasm_sends_is_as_published() {
                 "pagerduty" => 7,
                 "alertmanager" => 6,
                 _ => {
-                    told.iter().for_each(|one| format.accepts(&one.kind, &one.body));
+                    told.iter()
+                        .for_each(|one| format.accepts(&one.kind, &one.body));
                     continue;
                 }
             };

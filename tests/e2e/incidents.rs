@@ -333,8 +333,13 @@ impl Elsewhere {
     }
 }
 
+const WITNESSES: [&str; 2] = ["witness-one", "witness-two"];
+
 fn with_witnesses() -> (Elsewhere, Setup) {
-    let witnesses = Elsewhere::start(["witness-one", "witness-two"]);
+    watched_by(Elsewhere::start(WITNESSES))
+}
+
+fn watched_by(witnesses: Elsewhere) -> (Elsewhere, Setup) {
     let mut changes = witnesses.changes();
     let role = |id| (id, "role", "witness".to_owned());
     changes.variables.extend(witnesses.ids.map(role));
@@ -403,7 +408,9 @@ fn what_is_down_when_the_network_is_back_is_told_then() {
 #[test]
 fn a_dead_resolver_is_the_nodes_fault() {
     with_a_resolver_of_its_own("a_dead_resolver_is_the_nodes_fault", |host, at| {
-        let (witnesses, setup) = with_witnesses();
+        // Every name resolves to this address.
+        let at_names = Elsewhere::start_on([Ipv4Addr::LOCALHOST; 2], WITNESSES);
+        let (witnesses, setup) = watched_by(at_names);
         let mut changes = setup.changes;
         changes.variables.retain(|(_, key, _)| *key != "host");
         changes
@@ -456,7 +463,7 @@ fn without_network(test: &str, over_http: &[&'static str]) {
         on_each_host(test, |host| {
             there(true);
             let [ours, one, two] = ADDRESSES;
-            let witnesses = Elsewhere::start_on([one, two], ["witness-one", "witness-two"]);
+            let witnesses = Elsewhere::start_on([one, two], WITNESSES);
             let http = Headscale::start_on(one.into(), Speaks::Http);
             let mut changes = witnesses.changes();
             for id in over_http {
