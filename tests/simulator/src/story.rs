@@ -85,7 +85,7 @@ const BESIDE_PROBE: u64 = 5;
 const LOSES: u64 = 50;
 const RING_LOST: u64 = 10;
 /// After the faults, until everything must have settled: longer than the longest pause.
-const CALM: u64 = 2 * DAY;
+pub const CALM: u64 = 2 * DAY;
 /// A message is tried again often for so long, and a check that turned is asked again.
 const YOUNG: u64 = 3 * MINUTE;
 

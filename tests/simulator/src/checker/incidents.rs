@@ -302,8 +302,10 @@ impl<'a> Checker<'a> {
     fn one_at_a_time(&mut self) {
         let mut by_service: BTreeMap<&str, Vec<(u64, u64, &str)>> = BTreeMap::new();
         for (id, told) in &self.told {
-            let end = told.resolved_at.unwrap_or(u64::MAX);
             let begin = told.opened_at.unwrap_or(told.failing_since);
+            // PagerDuty is told that it is over, and not since when.
+            let unknown = told.ids.contains_key(&Kind::Resolved).then_some(begin);
+            let end = told.resolved_at.or(unknown).unwrap_or(u64::MAX);
             // Known from its end alone: nothing tells when it was.
             if begin > 0 {
                 let all = by_service.entry(told.service).or_default();

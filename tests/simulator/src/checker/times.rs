@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Checker, NODE, PROMPT, SLACK, Told, rank};
 use crate::plan::{HOUR, MINUTE, Span, any};
 use crate::receiver::{Kind, Message};
+use crate::story::CALM;
 
 /// Of one incident.
 const REMINDER_INTERVAL: u64 = 4 * HOUR;
@@ -188,6 +189,12 @@ impl<'a> Checker<'a> {
         }
     }
 
+    fn is_resent(&self, m: &Message<'_>) -> bool {
+        let at_last = self.plan().end + CALM;
+        let mut asked = self.plan().resends.iter().copied().chain([at_last]);
+        !self.is_fine(m.channel) && asked.any(|at| (at..at + HOUR).contains(&m.at))
+    }
+
     /// Of an incident the messages come in order; without a fault of the network, those of a
     /// service too: opened and resolved alternate.
     fn order(&mut self, messages: &[Message<'_>]) {
@@ -204,8 +211,9 @@ impl<'a> Checker<'a> {
             {
                 broken.push(format!("{:?} of {} after its end", m.kind, m.about));
             }
-            // What follows the first message needs it.
-            if m.kind == Kind::Triggered && !begun.insert(about) {
+            // What follows the first message needs it, but for a dead letter that an operator
+            // has sent again.
+            if m.kind == Kind::Triggered && !begun.insert(about) && !self.is_resent(m) {
                 broken.push(format!("{:?} of {} is not its first", m.kind, m.about));
             }
             if self.is_webhook(m.channel) && !m.about.is_empty() {
