@@ -6,7 +6,6 @@
 mod receiver;
 mod stand_in;
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -30,8 +29,6 @@ const SAID_BYTES_MAX: usize = 8 << 10;
 const VARIABLE_PREFIX: &[u8] = b"SPIN_VARIABLE_";
 const TRIGGERED: &str = "alert.triggered";
 const RESOLVED: &str = "alert.resolved";
-/// Without TLS the certificate check is off.
-const OVER_HTTP: [&str; 4] = ["health", "derp", "key", "port"];
 const EVERY_SECOND: &str = "* * * * * *";
 const PACE: [(&str, &str); 4] = [
     ("interval", "2s"),
@@ -92,56 +89,46 @@ fn play(
 
     say::info("\nIts database goes down: /health answers 500 from now on.");
     stand_in.database(false);
-    tell(receiver, TRIGGERED, &["health"])?;
+    tell(receiver, TRIGGERED, "database")?;
     say::info("\nThe database is back.");
     stand_in.database(true);
-    tell(receiver, RESOLVED, &["health"])?;
+    tell(receiver, RESOLVED, "database")?;
 
     say::info("\nThe process crashes: nothing listens any more.");
     stand_in.crash()?;
-    tell(receiver, TRIGGERED, &OVER_HTTP)?;
+    tell(receiver, TRIGGERED, "process-down")?;
     say::info("\nIt is started again.");
     stand_in.restart()?;
-    tell(receiver, RESOLVED, &OVER_HTTP)?;
+    tell(receiver, RESOLVED, "process-down")?;
     say::info(
         "\nThat was the demo. Point it at your own: watchbell up --variable headscale_host=…",
     );
     Ok(())
 }
 
-/// Prints alerts as they come, until these checks have told this.
-fn tell(receiver: &Receiver, kind: &str, checks: &[&str]) -> anyhow::Result<()> {
-    let mut missing: BTreeSet<&str> = checks.iter().copied().collect();
-    while !missing.is_empty() {
+/// Waits for a message of this type and cause, and prints it.
+fn tell(receiver: &Receiver, kind: &str, cause: &str) -> anyhow::Result<()> {
+    loop {
         let alert = receiver
             .next(STEP_MAX)
-            .with_context(|| format!("waiting for {kind} of {missing:?}: nothing more came"))?;
-        if alert["type"] == kind {
-            missing.remove(
-                alert["data"]["checks"][0]["check"]
-                    .as_str()
-                    .unwrap_or_default(),
-            );
-        }
+            .with_context(|| format!("waiting for {kind} ({cause}): nothing more came"))?;
         let data = &alert["data"];
-        let check = &data["checks"][0];
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-        let kind = text(&alert["type"]);
-        let (label, detail) = (text(&check["label"]), text(&check["detail"]));
-        if kind == TRIGGERED {
-            say::info(&format!(
-                "  {} {label}: {detail}",
-                say::painted(&kind, "1;31")
-            ));
-            let (action, kind) = (text(&data["action"]), text(&check["kind"]));
-            say::info(&format!("      → {action} ({kind})"));
-        } else {
-            let lasted = &data["duration_s"];
-            let kind = say::painted(&kind, "1;32");
-            say::info(&format!("  {kind} {label}: over after {lasted} s"));
+        let got = text(&alert["type"]);
+        let color = if got == RESOLVED { "1;32" } else { "1;31" };
+        let summary = text(&data["summary"]);
+        say::info(&format!("  {} {summary}", say::painted(&got, color)));
+        if got != RESOLVED {
+            for evidence in data["evidence"].as_array().into_iter().flatten() {
+                say::info(&format!("      · {}", text(evidence)));
+            }
+            let action = text(&data["action"]);
+            say::info(&format!("      → {action} ({})", text(&data["cause"])));
+        }
+        if got == kind && data["cause"] == cause {
+            return Ok(());
         }
     }
-    Ok(())
 }
 
 /// `watchbell up` on the demo's manifest. Nothing of it goes on after the demo: dropped, it

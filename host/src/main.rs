@@ -18,6 +18,7 @@ mod key_value;
 mod lock;
 mod logs;
 mod nagios;
+mod operate;
 mod outbound_http;
 mod resolv;
 mod routes;

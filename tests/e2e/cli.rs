@@ -305,7 +305,7 @@ fn validate_exits_with_the_worst_that_it_finds() {
 // ------------------------------------------------------------ demo
 
 /// It ends by itself, and has shown both outages from end to end: one check's, and then
-/// that of the four that a plain port has.
+/// that of everything.
 #[test]
 fn the_demo_shows_its_alerts_and_ends() {
     let dir = tempfile::tempdir().unwrap();
@@ -316,7 +316,7 @@ fn the_demo_shows_its_alerts_and_ends() {
     let answer = Answer::of(&mut command);
     assert_eq!(answer.exit, 0, "{answer:?}");
     for kind in ["alert.triggered", "alert.resolved"] {
-        // Five, or more: on a busy machine a probe may time out, and be told as well.
-        assert!(answer.said.matches(kind).count() > 4, "{answer:?}");
+        // Two, or more: on a busy machine a probe may time out, and be told as well.
+        assert!(answer.said.matches(kind).count() > 1, "{answer:?}");
     }
 }

@@ -47,6 +47,7 @@ fn killed_and_started_again() {
         // How it answers in the moment of its start is its own affair.
         lab.torn_ends = true;
         lab.outage(
+            "process-down",
             &everything("connect-refused"),
             |_| server.borrow_mut().kill(),
             |_| server.borrow_mut().run(),
@@ -74,6 +75,7 @@ fn its_disk_full() {
             assert!(said.is_empty(), "seen from outside, all is well: {said:#?}");
             let server = std::cell::RefCell::new(headscale);
             lab.outage(
+                "process-down",
                 &everything("connect-refused"),
                 |_| {
                     let mut server = server.borrow_mut();
@@ -111,6 +113,7 @@ fn its_database_stopped() {
         let database = std::cell::RefCell::new(&mut postgres);
         lab.torn_ends = true;
         lab.outage(
+            "database",
             &[alert("health", "status")],
             |_| database.borrow_mut().kill(),
             |_| database.borrow_mut().run(),
@@ -131,6 +134,7 @@ fn its_key_misrouted_by_nginx() {
             (KeyRoute::Page, "body"),
         ] {
             lab.outage(
+                "key-routing",
                 &[alert("key", kind)],
                 |_| nginx.route_key(route),
                 |_| nginx.route_key(KeyRoute::Headscale),
@@ -150,6 +154,7 @@ fn killed_behind_nginx() {
         let server = std::cell::RefCell::new(&mut headscale);
         lab.torn_ends = true;
         lab.outage(
+            "backend-down",
             &["health", "derp", "key"].map(|check| alert(check, "status")),
             |_| server.borrow_mut().kill(),
             |_| server.borrow_mut().run(),

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use watchbell_lab::headscale::State;
 use watchbell_lab::real::{REDIS_PASSWORD, Redis};
 use watchbell_lab::runtime::Host;
-use watchbell_lab::scenario::{Lab, Setup, alert, expect, on_each_host};
+use watchbell_lab::scenario::{Lab, Setup, alert, expect_checks, on_each_host};
 use watchbell_lab::skip::skip;
 use watchbell_lab::wait;
 
@@ -31,6 +31,7 @@ fn an_outage_is_counted_in_redis() {
     with_redis("an_outage_is_counted_in_redis", |host, redis| {
         let mut lab = Lab::well(host, keeping_state_in(redis));
         lab.outage(
+            "database",
             &[alert("health", "status")],
             |lab| lab.headscale.state(State::DatabaseDown),
             |lab| lab.headscale.state(State::Healthy),
@@ -48,7 +49,7 @@ fn a_restart_goes_on_from_redis() {
         lab.headscale.state(State::Healthy);
         lab.runtime.run();
         let told = lab.webhook.wait_for(2);
-        expect("alert.resolved", &told[1..], &[alert("health", "status")]);
+        expect_checks(&told[1], &[alert("health", "status")]);
         lab.wait_for_probes(2);
         assert_eq!(lab.webhook.messages().len(), 2);
     });
@@ -62,6 +63,7 @@ fn redis_dies_and_returns() {
         let mut lab = Lab::well(host, keeping_state_in(redis));
         let redis = RefCell::new(redis);
         lab.outage(
+            "database",
             &[alert("health", "status")],
             |lab| {
                 redis.borrow_mut().kill();

@@ -7,7 +7,7 @@
 use watchbell_lab::headscale::State;
 use watchbell_lab::manifest::Changes;
 use watchbell_lab::runtime::Host;
-use watchbell_lab::scenario::{Lab, Setup, alert, expect};
+use watchbell_lab::scenario::{Lab, Setup, alert, expect_opened};
 use watchbell_lab::wait;
 
 /// More than one probe can ask.
@@ -18,11 +18,13 @@ const ALL: usize = 100;
 #[test]
 fn a_check_that_runs_while_it_stops_still_rings() {
     let once = ("health", "failure_threshold", "1".to_owned());
+    // The other checks will not run any more.
+    let at_once = ("alert", "settling_time", "0".to_owned());
     let mut lab = Lab::well(
         Host::Embedded,
         Setup {
             changes: Changes {
-                variables: vec![once],
+                variables: vec![once, at_once],
                 no_sweep: true,
                 ..Changes::default()
             },
@@ -36,7 +38,7 @@ fn a_check_that_runs_while_it_stops_still_rings() {
     });
     lab.runtime.tell_to_stop();
     let told = lab.webhook.wait_for(1);
-    expect("alert.triggered", &told, &[alert("health", "timeout")]);
+    expect_opened("database", &told, &[alert("health", "timeout")]);
     wait::until("the end of the runtime", || {
         lab.runtime.ended().then_some(())
     });

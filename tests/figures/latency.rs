@@ -25,6 +25,7 @@ fn main() {
             // The ring alone: a sweep that happens to run would flatter.
             changes: Changes {
                 no_sweep: true,
+                variables: vec![("health", "flapping", "off".to_owned())],
                 ..Changes::default()
             },
             ..Setup::default()

@@ -4,6 +4,7 @@
 //! They belong to one thread and to what it starts, servers and runtimes included, and
 //! go with the last of them: nothing is left over, however a test ends.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
@@ -52,11 +53,22 @@ pub fn small_disk(at: &Path, bytes: u64) {
         .arg(at));
 }
 
+/// Gives this network an address, or takes it away: what listened there is then not to be
+/// reached, as where no network is.
+pub fn address(ip: Ipv4Addr, there: bool) {
+    let ip_program = program(&IP).unwrap();
+    let word = if there { "replace" } else { "delete" };
+    let address = format!("{ip}/32");
+    run(Command::new(ip_program).args(["address", word, &address, "dev", "lo"]));
+}
+
+const IP: [&str; 3] = ["ip", "/sbin/ip", "/usr/sbin/ip"];
+
 /// Root alone does not have them in every container.
 const NEEDS: &str = "a network of its own needs CAP_SYS_ADMIN and CAP_NET_ADMIN";
 
 fn enter() -> Result<(), String> {
-    let ip = program(&["ip", "/sbin/ip", "/usr/sbin/ip"]).ok_or("no ip (iproute2) is installed")?;
+    let ip = program(&IP).ok_or("no ip (iproute2) is installed")?;
     // SAFETY: unsafe only for `FILES`, which takes descriptors from other threads. The
     // thread has been started for this alone.
     #[allow(unsafe_code)]

@@ -40,6 +40,16 @@ impl Answer {
     }
 }
 
+/// What an operator says to the application at that URL.
+pub fn operator(url: &str, token: &str, arguments: &[&str]) -> Answer {
+    let mut command = Command::new(&*WATCHBELL);
+    command
+        .args(arguments)
+        .args(["--url", url])
+        .env("WATCHBELL_OPERATOR_TOKEN", token);
+    Answer::of(&mut command)
+}
+
 /// Runs the check on a derived manifest.
 pub fn check(id: &str, json: bool, changes: &Changes, variables: &[(&str, String)]) -> Answer {
     let dir = tempfile::tempdir().unwrap();

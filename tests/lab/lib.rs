@@ -9,6 +9,7 @@
 //! | [`chain`] | certificate chains, valid and faulty in one way each |
 //! | [`client`] | a client that trusts them |
 //! | [`dns`] | a DNS server over UDP and TCP, honest or not |
+//! | [`receivers`] | who receives what any channel sends |
 //! | [`webhook`] | who receives the alerts, and checks their signature |
 //! | [`port`] | a port that is open, refused or dropped |
 //! | [`runtime`] | the application itself, on the embedded runtime or on Spin |
@@ -33,6 +34,7 @@ pub mod leash;
 pub mod manifest;
 pub mod port;
 pub mod real;
+pub mod receivers;
 pub mod runtime;
 pub mod scenario;
 pub mod server;

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use toml_edit::{DocumentMut, Item, value};
+use toml_edit::{DocumentMut, Item, Table, value};
 
 use crate::wasm::{GUESTS_DIR, REPOSITORY};
 
@@ -43,6 +43,7 @@ pub const PATIENT: Pace = Pace {
     timeout: "3900ms",
 };
 
+const ALERT: &str = "alert";
 const EVERY_SECOND: &str = "* * * * * *";
 /// Never, as far as a test is concerned: once a year.
 pub const NEVER: &str = "0 0 0 1 1 *";
@@ -60,6 +61,12 @@ pub struct Changes {
     pub no_sweep: bool,
     /// The socket checks may ring, and reach nothing else.
     pub no_sockets: bool,
+    /// Further checks: (which one it is a copy of, its own id). `variables` say what differs.
+    pub copies: Vec<(&'static str, &'static str)>,
+    /// What a component may reach beside what is shipped.
+    pub permissions: Vec<(&'static str, String)>,
+    /// Components whose own trigger never fires.
+    pub never: Vec<&'static str>,
 }
 
 impl Default for Changes {
@@ -70,6 +77,9 @@ impl Default for Changes {
             http_host: None,
             no_sweep: false,
             no_sockets: false,
+            copies: Vec::new(),
+            permissions: Vec::new(),
+            never: Vec::new(),
         }
     }
 }
@@ -79,7 +89,10 @@ pub fn write(to: &Path, changes: &Changes) {
     let shipped = REPOSITORY.join("spin.toml");
     let text = std::fs::read_to_string(&shipped).unwrap();
     let mut manifest: DocumentMut = text.parse().unwrap();
-    hurry(&mut manifest, changes.no_sweep);
+    for (of, id) in &changes.copies {
+        copy(&mut manifest, of, id);
+    }
+    hurry(&mut manifest, changes);
     let Item::Table(components) = &mut manifest["component"] else {
         panic!("reading {shipped:?}: no [component] tables");
     };
@@ -91,7 +104,7 @@ pub fn write(to: &Path, changes: &Changes) {
         // Built already, and a build's working directory would not be this one.
         component.as_table_mut().unwrap().remove("build");
         let variables = &mut component["variables"];
-        if CHECKS.contains(&id.as_str()) {
+        if id != ALERT {
             variables["interval"] = value(changes.pace.interval);
             variables["retry_interval"] = value(changes.pace.retry_interval);
             variables["firing_interval"] = value(changes.pace.firing_interval);
@@ -99,6 +112,11 @@ pub fn write(to: &Path, changes: &Changes) {
         } else {
             variables["webhook_timeout"] = value("1s");
             variables["webhook_retry_interval"] = value("1s");
+            variables["settling_time"] = value("10s");
+        }
+        for (_, host) in changes.permissions.iter().filter(|(c, _)| *c == id) {
+            let hosts = component["allowed_outbound_hosts"].as_array_mut();
+            hosts.unwrap().push(host);
         }
         if changes.no_sockets && ["port", "certificate"].contains(&id.as_str()) {
             let ring = toml_edit::Array::from_iter(["{{ alert_url }}"]);
@@ -128,17 +146,31 @@ fn go_to(component: &mut Item, host: &str) {
     }
 }
 
-fn hurry(manifest: &mut DocumentMut, no_sweep: bool) {
+/// One more check, as an operator adds it: its three tables under another id.
+fn copy(manifest: &mut DocumentMut, of: &str, id: &str) {
+    let mut component = manifest["component"][of].clone();
+    component["variables"]["check"] = value(id);
+    manifest["component"][id] = component;
+    for kind in ["cron", "http"] {
+        let triggers = manifest["trigger"][kind].as_array_of_tables_mut().unwrap();
+        let its = |t: &&Table| t["component"].as_str() == Some(of);
+        let mut trigger = triggers.iter().find(its).unwrap().clone();
+        trigger["component"] = value(id);
+        if kind == "http" {
+            trigger["route"] = value(format!("/run/{id}"));
+        }
+        triggers.push(trigger);
+    }
+}
+
+fn hurry(manifest: &mut DocumentMut, changes: &Changes) {
     let triggers = manifest["trigger"]["cron"]
         .as_array_of_tables_mut()
         .unwrap();
     for trigger in triggers.iter_mut() {
-        let sweep = trigger["component"].as_str() == Some("alert");
-        let expression = if sweep && no_sweep {
-            NEVER
-        } else {
-            EVERY_SECOND
-        };
+        let id = trigger["component"].as_str().unwrap();
+        let never = changes.never.contains(&id) || (id == ALERT && changes.no_sweep);
+        let expression = if never { NEVER } else { EVERY_SECOND };
         trigger["cron_expression"] = value(expression);
     }
 }

@@ -145,6 +145,18 @@ impl Runtime {
         Answer::of(&mut check)
     }
 
+    /// `watchbell validate` on the same files.
+    pub fn validate(&self) -> Answer {
+        let mut validate = Command::new(&*WATCHBELL);
+        validate
+            .args(["validate", "-f"])
+            .arg(self.dir.path().join("spin.toml"))
+            .arg("--runtime-config-file")
+            .arg(self.dir.path().join("runtime.toml"))
+            .args(self.variables());
+        Answer::of(&mut validate)
+    }
+
     /// Rewrites the manifest: what the next [`run`](Self::run) starts.
     pub fn change(&mut self, changes: Changes) {
         manifest::write(&self.dir.path().join("spin.toml"), &changes);
@@ -343,11 +355,16 @@ fn write_files(dir: &Path, spec: &AppSpec) {
 /// As `runtime-config/local.toml`, with the lab's authority for the HTTP checks.
 fn runtime_config(dir: &Path, spec: &AppSpec) -> String {
     let ca = dir.join("ca.pem");
+    let mut ids = vec!["health", "derp", "key"];
+    let copies = &spec.changes.copies;
+    let over_http = copies.iter().filter(|(of, _)| ids.contains(of));
+    let over_http: Vec<&str> = over_http.map(|(_, id)| *id).collect();
+    ids.extend(over_http);
     let client_tls = match &spec.manifest {
         Some(_) => String::new(),
         None => format!(
             r#"[[client_tls]]
-component_ids = ["health", "derp", "key"]
+component_ids = {ids:?}
 hosts = ["127.0.0.1", "[::1]", "localhost", "hs.lab.test"]
 ca_roots_file = {ca:?}
 ca_use_webpki_roots = true"#

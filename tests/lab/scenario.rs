@@ -1,6 +1,7 @@
 //! Everything together: start well, break one thing, read the alerts, mend it, read
 //! that it is over, and see that nothing else was said.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -196,10 +197,15 @@ impl Lab {
     /// Waits until every check has begun so many more probes: whatever they had to
     /// say about the present state is then said.
     pub fn wait_for_probes(&self, more: usize) {
+        self.wait_for_probes_of(&CHECKS, more);
+    }
+
+    /// As [`wait_for_probes`](Self::wait_for_probes), of these checks.
+    pub fn wait_for_probes_of(&self, checks: &[&str], more: usize) {
         let state = self.runtime.state();
-        let at = |check| state.last(check).map(|(at, _)| at);
-        let mut seen = CHECKS.map(|check| (check, at(check), 0));
-        wait::until(&format!("{more} more probes of every check"), || {
+        let at = |check: &str| state.last(check).map(|(at, _)| at);
+        let mut seen: Vec<_> = checks.iter().map(|c| (*c, at(c), 0)).collect();
+        wait::until(&format!("{more} more probes of {checks:?}"), || {
             for (check, before, probes) in &mut seen {
                 let now = at(check);
                 if now != *before {
@@ -214,33 +220,36 @@ impl Lab {
 
     /// One outage from end to end.
     ///
-    /// `breaks` takes effect while everything is well; then exactly `alerts` are
-    /// told, and after `mends` exactly their ends.
+    /// `breaks` takes effect while everything is well; then exactly one message tells that
+    /// these checks fail, for that cause (`""` for none), and after `mends` exactly one that
+    /// it is over.
     pub fn outage(
         &mut self,
+        cause: &str,
         alerts: &[Alert],
         breaks: impl FnOnce(&mut Self),
         mends: impl FnOnce(&mut Self),
     ) {
         let before = self.webhook.messages().len();
         breaks(self);
-        self.webhook.wait_for(before + alerts.len());
+        self.webhook.wait_for(before + 1);
         self.wait_for_probes(SILENCE_PROBES);
         let told = self.webhook.messages().split_off(before);
-        expect("alert.triggered", &told, alerts);
+        expect_opened(cause, &told, alerts);
         mends(self);
-        self.webhook.wait_for(before + 2 * alerts.len());
+        self.webhook.wait_for(before + 2);
         self.wait_for_probes(SILENCE_PROBES);
         let all = self.webhook.messages().split_off(before);
-        let over = &all[alerts.len()..];
+        let [_, end] = &all[..] else {
+            panic!("want one beginning and one end, got {all:#?}");
+        };
+        assert_eq!(end.kind, "alert.resolved", "{end:#?}");
         if self.torn_ends {
-            expect_checks("alert.resolved", over, alerts);
+            assert_eq!(end.checks(), ids(alerts), "{end:#?}");
         } else {
-            expect("alert.resolved", over, alerts);
+            expect_checks(end, alerts);
         }
-        for end in over {
-            same_outage(&told, end);
-        }
+        same_outage(&told[0], end);
         self.nothing_twice();
     }
 
@@ -257,44 +266,50 @@ impl Lab {
     }
 }
 
-/// Exactly these alerts, in any order, of these kinds: an end tells the failure that ended.
-pub fn expect(kind: &str, told: &[Delivery], alerts: &[Alert]) {
-    expect_checks(kind, told, alerts);
+/// One message, of an incident that began: these checks and no others (those that are not
+/// confirmed yet may be missing), for that cause.
+pub fn expect_opened(cause: &str, told: &[Delivery], alerts: &[Alert]) {
+    let [one] = told else {
+        panic!("want one message, got {told:#?}");
+    };
+    assert_eq!(one.kind, "alert.triggered", "{one:#?}");
+    assert_eq!(
+        one.data("cause").as_str().unwrap_or_default(),
+        cause,
+        "{one:#?}"
+    );
+    let some: Vec<Alert> = alerts
+        .iter()
+        .filter(|a| one.checks().contains(a.check))
+        .copied()
+        .collect();
+    expect_checks(one, &some);
+    assert!(one.data("action").is_string(), "want an action: {one:#?}");
+}
+
+/// Exactly these checks, of these kinds: an end tells the failure that ended.
+pub fn expect_checks(one: &Delivery, alerts: &[Alert]) {
+    assert_eq!(one.checks(), ids(alerts), "{one:#?}");
     for alert in alerts {
-        for one in told.iter().filter(|d| d.check("check") == alert.check) {
-            assert_eq!(one.check("kind"), alert.kind, "{one:#?}");
-            if let Some(reason) = alert.reason {
-                assert_eq!(one.check("reason"), reason, "{one:#?}");
-            }
+        let check = one.check(alert.check);
+        assert_eq!(check["kind"], alert.kind, "{one:#?}");
+        if let Some(reason) = alert.reason {
+            assert_eq!(check["reason"], reason, "{one:#?}");
+        }
+        for field in ["label", "detail", "target"] {
+            let text = check[field].as_str().unwrap_or_default();
+            assert!(!text.is_empty(), "want a {field}: {one:#?}");
         }
     }
 }
 
-/// Exactly these checks, in any order, each once.
-fn expect_checks(kind: &str, told: &[Delivery], alerts: &[Alert]) {
-    assert_eq!(told.len(), alerts.len(), "want {alerts:#?}, got {told:#?}");
-    for alert in alerts {
-        let found: Vec<_> = told
-            .iter()
-            .filter(|d| d.check("check") == alert.check)
-            .collect();
-        let [one] = found[..] else {
-            panic!("want one {kind} of {:?}, got {told:#?}", alert.check);
-        };
-        assert_eq!(one.kind, kind, "{one:#?}");
-        for field in ["label", "detail", "target"] {
-            assert!(!one.check(field).is_empty(), "want a {field}: {one:#?}");
-        }
-        assert!(one.data("action").is_string(), "want an action: {one:#?}");
-    }
+fn ids(alerts: &[Alert]) -> BTreeSet<&str> {
+    alerts.iter().map(|a| a.check).collect()
 }
 
 /// The end tells of the outage that was told, and how long it was.
-fn same_outage(told: &[Delivery], end: &Delivery) {
-    let start = told
-        .iter()
-        .find(|d| d.check("check") == end.check("check"))
-        .unwrap();
+fn same_outage(start: &Delivery, end: &Delivery) {
+    assert_eq!(start.data("incident"), end.data("incident"), "{end:#?}");
     assert_eq!(
         start.data("failing_since"),
         end.data("failing_since"),
@@ -308,7 +323,7 @@ fn same_outage(told: &[Delivery], end: &Delivery) {
     );
     let between = end.at.duration_since(start.at);
     let lasted = Duration::from_secs(seconds(end));
-    let slack = Duration::from_secs(2);
+    let slack = Duration::from_secs(5);
     assert!(
         lasted + slack >= between,
         "the outage lasted at least {between:?} between its messages: {end:#?}"

@@ -12,9 +12,19 @@ pub fn skip(test: &str, why: &str) {
         std::env::var("WATCHBELL_REQUIRE").as_deref() != Ok("1"),
         "skipped: {test}: {why} (WATCHBELL_REQUIRE=1 makes this a failure)"
     );
-    // Past the capture of the test harness, so that a skip is seen in a green run too.
+    say(&format!("skipped: {test}: {why}"));
+}
+
+/// Says that a part of `test` does not run for want of what is not ours to distribute, and
+/// what CI has no way to install.
+pub fn skip_in_part(test: &str, why: &str) {
+    say(&format!("skipped in part: {test}: {why}"));
+}
+
+/// Past the capture of the test harness, so that a skip is seen in a green run too.
+fn say(line: &str) {
     use std::io::Write;
-    let _ = writeln!(std::io::stderr().lock(), "skipped: {test}: {why}");
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// As [`skip`], but said only for the first test of a process.

@@ -31,7 +31,7 @@ impl State {
 
     /// What the alert component keeps of the service: messages under way and delivered.
     pub fn ledger(&self) -> Option<Value> {
-        self.read("alert/headscale")
+        self.read("alert/ledger")
     }
 
     /// The bytes under a key, as they are.
@@ -48,9 +48,24 @@ impl State {
         self.open().execute(sql, (key, bytes)).unwrap();
     }
 
+    /// Changes the record under a key. Nothing may run on the state meanwhile. SQLite only.
+    pub fn edit(&self, key: &str, change: impl FnOnce(&mut Value)) {
+        let mut versioned: Value = serde_json::from_slice(&self.bytes(key).unwrap()).unwrap();
+        change(&mut versioned["record"]);
+        self.put(key, versioned.to_string().as_bytes());
+    }
+
+    /// Holds the store until the guard is dropped: who writes waits, who reads does not. So a
+    /// process can be met between what it did and its note of it. SQLite only.
+    pub fn hold(&self) -> Held {
+        let store = self.open();
+        store.execute_batch("BEGIN IMMEDIATE").unwrap();
+        Held { _store: store }
+    }
+
     /// Forgets what the alert component keeps. Nothing may run on the state meanwhile.
     pub fn forget_ledger(&self) {
-        let sql = "DELETE FROM spin_key_value WHERE store = 'default' AND key = 'alert/headscale'";
+        let sql = "DELETE FROM spin_key_value WHERE store = 'default' AND key = 'alert/ledger'";
         let deleted = self.open().execute(sql, []).unwrap();
         assert_eq!(deleted, 1, "forgetting the ledger");
     }
@@ -71,6 +86,11 @@ impl State {
         assert_eq!(versioned["version"], 1, "reading {key:?}: {versioned}");
         Some(versioned["record"].take())
     }
+}
+
+/// Ends, and with it the transaction that nothing was written in, when dropped.
+pub struct Held {
+    _store: Connection,
 }
 
 fn from_sqlite(file: &PathBuf, key: &str) -> Option<Vec<u8>> {

@@ -1,7 +1,7 @@
 //! Who receives the alerts: verifies each signature as Standard Webhooks says, with
 //! code of its own, and keeps everything that came, with what was answered.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
@@ -41,6 +41,8 @@ pub enum Answers {
     Lost,
     /// Never answers.
     Hangs,
+    /// Answers when it is told to, and as it is told then.
+    Held,
 }
 
 /// One delivery as it arrived.
@@ -61,11 +63,17 @@ impl Delivery {
         &self.body["data"][field]
     }
 
-    /// A field of the one check that the message is about.
-    pub fn check(&self, field: &str) -> &str {
-        self.body["data"]["checks"][0][field]
-            .as_str()
-            .unwrap_or_default()
+    /// What the message says of that check.
+    pub fn check(&self, id: &str) -> &Value {
+        let checks = self.data("checks").as_array().into_iter().flatten();
+        let found = checks.into_iter().find(|c| c["check"] == id);
+        found.unwrap_or(&Value::Null)
+    }
+
+    /// The ids of the checks that it is about.
+    pub fn checks(&self) -> BTreeSet<&str> {
+        let checks = self.data("checks").as_array().into_iter().flatten();
+        checks.filter_map(|c| c["check"].as_str()).collect()
     }
 }
 
@@ -86,6 +94,8 @@ struct Inbox {
     deliveries: Vec<Delivery>,
     /// What no receiver should get: unsigned, wrongly signed, not as documented.
     faults: Vec<String>,
+    /// Requests that have arrived whole and wait for their answer.
+    held: usize,
 }
 
 impl Webhook {
@@ -108,6 +118,17 @@ impl Webhook {
 
     pub fn answers(&self, answers: Answers) {
         self.shared.inbox.lock().unwrap().answers = Some(answers);
+        self.shared.arrived.notify_all();
+    }
+
+    /// Waits until a request has arrived and waits for its answer ([`Answers::Held`]).
+    pub fn wait_for_held(&self) {
+        let inbox = self.shared.inbox.lock().unwrap();
+        let arrived = &self.shared.arrived;
+        let (_inbox, late) = arrived
+            .wait_timeout_while(inbox, PATIENCE, |i| i.held == 0)
+            .unwrap();
+        assert!(!late.timed_out(), "waiting for a request at the webhook");
     }
 
     /// Opens, refuses or drops.
@@ -187,7 +208,7 @@ impl Shared {
             return;
         };
         let at = Instant::now();
-        let answers = self.inbox.lock().unwrap().answers.unwrap_or(Answers::Ok);
+        let answers = self.answers();
         let accepted = respond(&mut tcp, answers);
         let _ = tcp.shutdown(Shutdown::Both);
         let mut inbox = self.inbox.lock().unwrap();
@@ -202,6 +223,22 @@ impl Shared {
             }),
         }
         self.arrived.notify_all();
+    }
+}
+
+impl Shared {
+    /// What to answer, once that is known.
+    fn answers(&self) -> Answers {
+        let mut inbox = self.inbox.lock().unwrap();
+        inbox.held += 1;
+        self.arrived.notify_all();
+        let held = |i: &mut Inbox| i.answers == Some(Answers::Held);
+        let (mut inbox, _) = self
+            .arrived
+            .wait_timeout_while(inbox, PATIENCE, held)
+            .unwrap();
+        inbox.held -= 1;
+        inbox.answers.unwrap_or(Answers::Ok)
     }
 }
 
@@ -229,7 +266,7 @@ fn respond(tcp: &mut TcpStream, answers: Answers) -> bool {
             false
         }
         Answers::Lost => false,
-        Answers::Hangs => {
+        Answers::Hangs | Answers::Held => {
             // Until the sender gives up.
             let _ = std::io::copy(tcp, &mut std::io::sink());
             false
@@ -279,6 +316,8 @@ fn missing(body: &Value) -> Option<&'static str> {
     let of_data = [
         "version",
         "service",
+        "summary",
+        "test",
         "severity",
         "failing_since",
         "duration_s",
@@ -289,5 +328,5 @@ fn missing(body: &Value) -> Option<&'static str> {
     let of_check = ["check", "label", "kind", "reason", "detail", "target"];
     lacks(body, &["type", "timestamp", "data"])
         .or_else(|| lacks(data, &of_data))
-        .or_else(|| lacks(&data["checks"][0], &of_check))
+        .or_else(|| lacks(data["checks"].get(0)?, &of_check))
 }

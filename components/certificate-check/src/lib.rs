@@ -2,6 +2,7 @@
 
 mod probe;
 
+use watchbell_core::diagnosis::Role;
 use watchbell_core::monitor::Memory;
 use watchbell_core::settings::{CertificateSettings, Common, Mistake, Threshold};
 use watchbell_guest::{Check, Deadline, Report};
@@ -11,6 +12,7 @@ struct CertificateCheck;
 impl Check for CertificateCheck {
     type Settings = CertificateSettings;
     const KIND: &'static str = "certificate";
+    const ROLE: Role = Role::Certificate;
 
     fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<CertificateSettings, Vec<Mistake>> {
         CertificateSettings::read(get)

@@ -17,10 +17,7 @@ const SILENCE: Duration = Duration::from_secs(3);
 /// shown, good or bad.
 pub fn probe(settings: &CertificateSettings, deadline: Deadline) -> Report {
     if settings.off {
-        return report(
-            Outcome::up("switched off: headscale_scheme is http"),
-            json!({}),
-        );
+        return report(Outcome::switched_off("headscale_scheme is http"), json!({}));
     }
     let roots = match Roots::read(&settings.ca_certificates) {
         Ok(roots) => roots,

@@ -2,6 +2,7 @@
 
 mod probe;
 
+use watchbell_core::diagnosis::Role;
 use watchbell_core::monitor::Memory;
 use watchbell_core::settings::{Common, HttpSettings, Mistake};
 use watchbell_guest::{Check, Deadline, Report};
@@ -11,6 +12,7 @@ struct HttpCheck;
 impl Check for HttpCheck {
     type Settings = HttpSettings;
     const KIND: &'static str = "http";
+    const ROLE: Role = Role::Other;
 
     fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<HttpSettings, Vec<Mistake>> {
         HttpSettings::read(get)

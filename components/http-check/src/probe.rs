@@ -13,7 +13,7 @@ use watchbell_guest::{Deadline, Report};
 pub fn probe(settings: &HttpSettings, memory: &Memory, deadline: Deadline) -> Report {
     if settings.presence == Presence::Off {
         return Report {
-            outcome: Outcome::up("switched off (presence is off)"),
+            outcome: Outcome::switched_off("presence is off"),
             facts: json!({}),
         };
     }

@@ -2,6 +2,7 @@
 
 mod probe;
 
+use watchbell_core::diagnosis::Role;
 use watchbell_core::monitor::Memory;
 use watchbell_core::settings::{Common, Mistake, TcpSettings};
 use watchbell_guest::{Check, Deadline, Report};
@@ -11,6 +12,7 @@ struct TcpCheck;
 impl Check for TcpCheck {
     type Settings = TcpSettings;
     const KIND: &'static str = "tcp";
+    const ROLE: Role = Role::Port;
 
     fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<TcpSettings, Vec<Mistake>> {
         TcpSettings::read(get)

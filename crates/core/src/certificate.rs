@@ -47,13 +47,21 @@ pub fn expiry_detail(seen: &CertificateSeen, now: UnixMs) -> String {
             days => format!("{days} days"),
         },
     };
-    let at = UnixMs(
-        seen.not_after_unix_s
-            .max(0)
-            .unsigned_abs()
-            .saturating_mul(1000),
-    );
+    let at = not_after(seen.not_after_unix_s);
     format!("expires in {left}, on {}", at.rfc3339())
+}
+
+/// What is said of a certificate that is served no longer.
+pub fn renewal_detail(not_after_unix_s: i64, seen: &CertificateSeen, now: UnixMs) -> String {
+    format!(
+        "that ends on {} is served no longer; the one in its place {}",
+        not_after(not_after_unix_s).rfc3339(),
+        expiry_detail(seen, now)
+    )
+}
+
+fn not_after(unix_s: i64) -> UnixMs {
+    UnixMs(unix_s.max(0).unsigned_abs().saturating_mul(1000))
 }
 
 impl std::fmt::Display for Threshold {

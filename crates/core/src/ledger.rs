@@ -1,43 +1,86 @@
-//! What the alert component keeps of one service: which transitions it has taken
-//! over, and the messages that they became, until each is delivered.
+//! What the alert component keeps: which transitions it has taken over, the incidents that
+//! they became, and the messages on their way.
 //!
-//! Both are one value in key-value: a transition is either still pending with its
-//! monitor or it is a message here, whatever dies in between. Every id is derived
-//! from content, so what one run overwrites another redoes under the same id.
+//! All of it is one value in key-value: a transition is either still pending with its
+//! monitor or it is here, whatever dies in between. Every id is derived from content, so
+//! what one run overwrites another redoes under the same id.
+
+mod node;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use crate::monitor::{Definition, Event, Health, Monitor, Told, Transition};
-use crate::outcome::Kind;
+use crate::diagnosis::{Failure, Role, Seen, diagnose};
+use crate::digest;
+use crate::incident::{Incident, Moment, Reminders, Service, Telling};
+use crate::monitor::{Event, Health, Monitor, Told, Transition};
+use crate::notice::{About, Notice};
+use crate::operator::{Held, Hold, Operator};
+use crate::outbox::Outbox;
+use crate::outcome::{Kind, Status};
+use crate::recurring::Recurring;
+use crate::settings::{AlertSettings, Severity};
 use crate::time::UnixMs;
 
-/// Undelivered messages kept; beyond it transitions stay pending with their
-/// monitors, which bound themselves. About 1 KB each and 7 KB at most: below a store's 1 MB.
-pub const OUTBOX_MAX: usize = 100;
-/// The longest pause between two attempts.
-pub const RETRY_MAX: Duration = Duration::from_secs(300);
-/// A message that its receiver has refused for good (4xx) so often is still tried, and no
-/// longer holds back the later ones of its check: some quarter of an hour.
-const REFUSALS_MAX: u32 = 8;
+pub use node::NODE;
+
 /// No lease is longer: one that ends later is a clock that went back, not a run at work.
 const LEASE_MAX: Duration = Duration::from_secs(60);
+/// Certificate warnings held back; beyond it they stay with their monitors.
+const WARNINGS_MAX: usize = 50;
 
 /// One value in key-value, written by the alert component alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
     /// By check id.
     pub monitors: BTreeMap<String, Told>,
-    /// Oldest first; of one check in the order of its transitions.
-    pub outbox: Vec<Message>,
-    /// The run that delivers right now; best effort, against duplicates only.
+    pub services: BTreeMap<String, Account>,
+    /// This node's own: checks that do not run, a network that is down.
+    pub node: Account,
+    /// Incidents of this node so far: its network may fail twice within one outage.
+    #[serde(default)]
+    pub node_incidents: u64,
+    pub outbox: Outbox,
+    /// Since when the alert component itself has run without a gap.
+    pub awake: Option<node::Awake>,
+    /// The run that works right now; best effort, against duplicates only.
     pub lease: Option<Lease>,
 }
 
-/// Held by one run of the alert component while it delivers.
+/// A service and what is held back of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    pub service: Service,
+    /// Certificate warnings that are not on their way yet.
+    pub warnings: Vec<Warning>,
+    /// The change that is being looked at.
+    pub change: Option<Change>,
+}
+
+/// Something turned: outcomes older than that prove nothing, and the service's checks are due
+/// at their next firing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    pub since: UnixMs,
+    /// When it was first not settled.
+    pub found_at: UnixMs,
+    /// All outcomes are newer, or were waited for long enough: a cause may be named.
+    pub settled: bool,
+    /// This node's network was down: what fails is waited for as long as it runs at all.
+    #[serde(default)]
+    pub doubted: bool,
+}
+
+/// A certificate's transition, and the life of the record that it comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    pub born_at: UnixMs,
+    pub transition: Transition,
+}
+
+/// Held by one run of the alert component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
     /// Who holds it: a number that the run drew. Not when it began: checks that fail
@@ -52,44 +95,129 @@ pub struct TakenOver {
     pub monitors: BTreeMap<String, Told>,
 }
 
-/// One alert on its way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Message {
-    /// Constant over retries: the receiver's idempotency key.
-    pub id: String,
-    pub transition: Transition,
-    /// Attempts that failed.
-    pub attempts: u32,
-    /// Those of them that the receiver refused for good.
-    pub refusals: u32,
-    pub next_attempt_at: UnixMs,
-}
-
-/// How an attempt failed.
+/// When something is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotTaken {
-    /// The receiver refuses this message, and will again (a 4xx that no time heals).
-    Refused,
-    /// Not reached, overloaded, broken: as good a time as any to try again later.
-    ForNow,
+pub struct Rules {
+    /// How long a first message waits for fresh outcomes.
+    pub settling_time: Duration,
+    pub reminders: Reminders,
+    /// Whether it is told that the node runs (again).
+    pub announces: bool,
 }
 
-impl NotTaken {
-    /// What an answer that is no 2xx means (RFC 9110, section 15.5).
-    pub fn by_status(status: u16) -> Self {
-        match status {
-            // Timeout, Too Early, Too Many Requests: the same message may pass later.
-            408 | 425 | 429 => NotTaken::ForNow,
-            400..500 => NotTaken::Refused,
-            _ => NotTaken::ForNow,
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            settling_time: AlertSettings::SETTLING_TIME,
+            reminders: Reminders {
+                interval: AlertSettings::REMINDER_INTERVAL,
+                max: AlertSettings::REMINDERS_MAX,
+            },
+            announces: false,
         }
     }
 }
 
+/// All that one look sees.
+#[derive(Clone, Copy)]
+pub struct Look<'a> {
+    pub monitors: &'a [Monitor],
+    /// Checks whose records are there and cannot be read now.
+    pub unreadable: &'a BTreeSet<String>,
+    pub operator: &'a Operator,
+    pub maintenance: &'a [Recurring],
+    pub rules: Rules,
+    pub now: UnixMs,
+}
+
+impl Look<'_> {
+    /// What holds the service's alerts back now.
+    fn hold(&self, service: &str) -> Option<Held> {
+        let mut recurring = self.maintenance.iter();
+        let open = recurring.find_map(|r| r.covering(service, self.now));
+        let held = open.map(|(from, until)| Held {
+            id: "maintenance".to_owned(),
+            by: Hold::Maintenance,
+            from,
+            until,
+        });
+        held.or_else(|| self.operator.hold(service, self.now))
+    }
+
+    /// The latest outcome of each as evidence: of the service, witnesses apart.
+    fn seen(&self, service: &str) -> Vec<Seen> {
+        of_service(self, service)
+            .filter_map(|m| m.seen(self.now))
+            .collect()
+    }
+}
+
 impl Ledger {
-    /// Takes over what the monitor has pending. True when something changed, and
-    /// then the ledger must be stored before any of it is sent.
-    pub fn take(&mut self, monitor: &Monitor) -> bool {
+    /// Takes over what is pending, and says what there is to say. Whatever changed must be
+    /// stored before any of it is sent.
+    pub fn look(&mut self, look: &Look<'_>) {
+        self.take(look);
+        for (name, account) in &mut self.services {
+            account.forget(look);
+            account.look(name, look);
+        }
+        let was_cut_off = self.node_cut_off();
+        self.look_at_node(look);
+        let cut_off = self.node_cut_off();
+        let Self {
+            services,
+            node,
+            outbox,
+            ..
+        } = self;
+        node.say(NODE, look.hold(NODE), look, outbox);
+        for (name, account) in services.iter_mut() {
+            if was_cut_off && !cut_off {
+                account.doubt(look.now);
+            }
+            let hold = match cut_off {
+                true => Some(Held {
+                    id: "uplink".to_owned(),
+                    by: Hold::Uplink,
+                    from: look.now,
+                    until: look.now,
+                }),
+                false => look.hold(name),
+            };
+            account.say(name, hold, look, outbox);
+        }
+        let quiet = |a: &Account| a.service == Service::default() && a.warnings.is_empty();
+        services.retain(|_, a| !quiet(a) || a.change.is_some());
+    }
+
+    /// Every service's transitions, in the order in which they happened.
+    fn take(&mut self, look: &Look<'_>) {
+        let mut all: Vec<(UnixMs, UnixMs, Transition)> = Vec::new();
+        for monitor in look.monitors {
+            let mut latest = UnixMs(0);
+            for transition in self.take_from(monitor) {
+                // A clock that went back does not turn one check's story around.
+                latest = latest.max(transition.at);
+                all.push((latest, monitor.born_at, transition));
+            }
+        }
+        all.sort_by_key(|(at, _, _)| *at);
+        for (_, born_at, transition) in all {
+            let service = transition.definition.service.clone();
+            let account = self.services.entry(service).or_default();
+            if transition.event.of_certificate() {
+                account.warnings.push(Warning {
+                    born_at,
+                    transition,
+                });
+            } else if transition.definition.role != Role::Witness {
+                account.service.apply(&transition, born_at);
+            }
+        }
+    }
+
+    /// What one monitor has pending and is not taken over yet, and what its record has lost.
+    fn take_from(&mut self, monitor: &Monitor) -> Vec<Transition> {
         let check = &monitor.definition.check;
         let told = self.monitors.get(check).cloned();
         let open_before = told.as_ref().and_then(|t| t.open_since);
@@ -102,133 +230,251 @@ impl Ledger {
                 open_since: open_before,
             },
         };
+        let account = self.services.get(&monitor.definition.service);
+        let crowded = account.is_some_and(|a| a.warnings.len() >= WARNINGS_MAX);
+        let mut taken: Vec<Transition> = Vec::new();
         for transition in &monitor.pending {
-            if transition.sequence > now_told.sequence && self.outbox.len() < OUTBOX_MAX {
-                self.enqueue(monitor, transition.clone(), &mut now_told);
+            let warns = transition.event.of_certificate();
+            if warns && crowded {
+                break;
+            }
+            if transition.sequence > now_told.sequence {
+                now_told.tell(transition);
+                taken.push(transition.clone());
             }
         }
-        if let Some(made_good) =
-            told_over(monitor, &now_told).or_else(|| told_open(monitor, told.as_ref()))
-        {
-            self.enqueue(monitor, made_good, &mut now_told);
+        let made_good = told_over(monitor, &now_told).or_else(|| told_open(monitor, told.as_ref()));
+        if let Some(transition) = made_good {
+            now_told.tell(&transition);
+            taken.push(transition);
         }
-        let changed = told.as_ref() != Some(&now_told);
         // A monitor that has never had anything to tell costs no entry.
-        if changed && (now_told.sequence > 0 || told.is_some()) {
+        if told.as_ref() != Some(&now_told) && (now_told.sequence > 0 || told.is_some()) {
             self.monitors.insert(check.clone(), now_told);
-            return true;
         }
-        false
+        taken
     }
 
-    fn enqueue(&mut self, monitor: &Monitor, transition: Transition, told: &mut Told) {
-        told.sequence = transition.sequence;
-        told.open_since = match &transition.event {
-            Event::Triggered { failing_since, .. } => Some(*failing_since),
-            Event::Resolved { .. } => None,
-            Event::CertificateExpiring { .. } => told.open_since,
-        };
-        self.outbox.push(Message {
-            id: message_id(
-                &monitor.definition.check,
-                monitor.born_at,
-                transition.sequence,
-            ),
-            transition,
-            attempts: 0,
-            refusals: 0,
-            next_attempt_at: UnixMs(0),
-        });
-    }
-
-    /// Takes in what another run has stored meanwhile, so that writing this ledger
-    /// takes nothing back. `delivered` are the ids that this run has delivered, `by` is
-    /// its number. A lease that another run holds stands before ours.
-    pub fn merge(&mut self, stored: Ledger, delivered: &BTreeSet<String>, by: u64, now: UnixMs) {
-        self.lease = match stored.lease {
-            Some(other) if stored.leased(by, now) => Some(other),
-            _ => self.lease.filter(|lease| lease.by == by),
-        };
-        // Taken over by another run and no longer in its outbox: delivered by it.
-        self.outbox.retain(|ours| {
-            let there = stored.outbox.iter().any(|m| m.id == ours.id);
-            there || !stored.covers(ours)
-        });
-        for message in stored.outbox {
-            match self.outbox.iter_mut().find(|m| m.id == message.id) {
-                Some(ours) if ours.attempts < message.attempts => *ours = message,
-                Some(_) => {}
-                None if delivered.contains(&message.id) => {}
-                None => self.outbox.push(message),
-            }
-        }
-        for (check, told) in stored.monitors {
-            let newer = self.monitors.get(&check).is_none_or(|ours| {
-                told.born_at > ours.born_at
-                    || (told.born_at == ours.born_at && told.sequence > ours.sequence)
-            });
-            if newer {
-                self.monitors.insert(check, told);
-            }
-        }
-    }
-
-    /// Whether the message's transition is among those taken over.
-    fn covers(&self, message: &Message) -> bool {
-        let check = &message.transition.definition.check;
-        self.monitors.get(check).is_some_and(|told| {
-            told.sequence >= message.transition.sequence
-                && message.id == message_id(check, told.born_at, message.transition.sequence)
-        })
-    }
-
-    /// The message to send now. Of one check only the first may go (order is kept), unless
-    /// that is refused for good; of those whose time has come the one that has waited
-    /// longest for it. A clock that went back does not hold one forever.
-    pub fn next(&self, now: UnixMs) -> Option<&Message> {
-        let horizon = now.plus(RETRY_MAX + RETRY_MAX);
-        let mut held: Vec<&str> = Vec::new();
-        let firsts = self.outbox.iter().filter(|m| {
-            let check = m.transition.definition.check.as_str();
-            let first = !held.contains(&check);
-            if m.refusals < REFUSALS_MAX {
-                held.push(check);
-            }
-            first && (m.next_attempt_at <= now || m.next_attempt_at > horizon)
-        });
-        firsts.min_by_key(|m| m.next_attempt_at)
-    }
-
-    /// The receiver has it (a 2xx).
-    pub fn delivered(&mut self, id: &str) {
-        self.outbox.retain(|m| m.id != id);
-    }
-
-    /// The attempt failed: the next one waits, longer each time. Gives the pause.
-    pub fn failed(
-        &mut self,
-        id: &str,
-        how: NotTaken,
-        retry_interval: Duration,
-        now: UnixMs,
-    ) -> Duration {
-        let Some(message) = self.outbox.iter_mut().find(|m| m.id == id) else {
-            return Duration::ZERO;
-        };
-        message.attempts = message.attempts.saturating_add(1);
-        if how == NotTaken::Refused {
-            message.refusals = message.refusals.saturating_add(1);
-        }
-        let pause = pause(&message.id, message.attempts, retry_interval);
-        message.next_attempt_at = now.plus(pause);
-        pause
-    }
-
-    /// Whether another run than the one with the number `by` delivers right now.
+    /// Whether another run than the one with the number `by` works right now.
     pub fn leased(&self, by: u64, now: UnixMs) -> bool {
         self.lease.is_some_and(|lease| {
             lease.by != by && now < lease.until && lease.until.since(now) <= LEASE_MAX
         })
+    }
+
+    /// From when on outcomes count: the latest change.
+    pub fn suspect(&self) -> Option<UnixMs> {
+        let changes = self.services.values().filter_map(|a| a.change);
+        changes.map(|c| c.since).max()
+    }
+
+    /// Every open incident.
+    pub fn open(&self) -> impl Iterator<Item = &Incident> {
+        let accounts = self.services.values().chain([&self.node]);
+        accounts.filter_map(|a| a.service.open.as_ref())
+    }
+
+    /// The open incident with that id.
+    pub fn incident(&self, id: &str) -> Option<&Incident> {
+        self.open().find(|i| i.id == id)
+    }
+}
+
+impl Told {
+    fn tell(&mut self, transition: &Transition) {
+        self.sequence = transition.sequence;
+        match &transition.event {
+            Event::Triggered { failing_since, .. } => self.open_since = Some(*failing_since),
+            Event::Flapping { .. } => self.open_since = Some(transition.at),
+            Event::Resolved { .. } | Event::Settled { down: false } => self.open_since = None,
+            Event::Settled { down: true }
+            | Event::CertificateExpiring { .. }
+            | Event::CertificateRenewed { .. } => {}
+        }
+    }
+}
+
+impl Account {
+    /// A check whose record is gone (an operator had it forgotten) is not waited for.
+    fn forget(&mut self, look: &Look<'_>) {
+        let Some(incident) = &mut self.service.open else {
+            return;
+        };
+        for (check, affected) in &mut incident.checks {
+            let there = look.unreadable.contains(check)
+                || look.monitors.iter().any(|m| m.definition.check == *check);
+            if !there {
+                affected.recovered_at.get_or_insert(look.now);
+            }
+        }
+    }
+
+    /// This node's network is back: what was found without it proves nothing.
+    fn doubt(&mut self, now: UnixMs) {
+        if self.service.open.is_some() {
+            self.change = Some(Change {
+                since: now,
+                found_at: now,
+                settled: false,
+                doubted: true,
+            });
+        }
+    }
+
+    /// Ends the incident when all is well, and names its cause.
+    fn look(&mut self, name: &str, look: &Look<'_>) {
+        self.follow(name, look);
+        if let Some(over_at) = self.service.open.as_ref().and_then(Incident::over_at)
+            && !of_service(look, name).any(|m| m.unproven() && m.runs(look.now))
+        {
+            self.service.end(over_at);
+        }
+        let settled = self.settled();
+        if let Some(incident) = &mut self.service.open {
+            let seen = look.seen(name);
+            let cause = diagnose(&seen).map(|c| c.id.to_owned());
+            // Before that, and of what is mending, only what is certain.
+            let mends = seen.iter().all(|s| s.failing.is_none());
+            if (settled && !mends) || (incident.said.is_none() && cause.is_some()) {
+                incident.cause = cause;
+            }
+        }
+    }
+
+    /// Notices a change, and when it is settled. For the first message it is the first failure
+    /// (what fails after it only follows); later it is whatever turned last, so that outcomes
+    /// from before and after a recovery are not read as one picture.
+    fn follow(&mut self, name: &str, look: &Look<'_>) {
+        let said = self.service.open.as_ref().is_some_and(|i| i.said.is_some());
+        let turned = of_service(look, name).filter(|m| m.failing() || said);
+        let turns = turned.map(|m| m.turned_at).filter(|at| *at <= look.now);
+        let since = if said { turns.max() } else { turns.min() };
+        let changed = |since: &UnixMs| match self.change {
+            Some(change) if change.doubted => *since > change.since && said,
+            Some(change) => *since != change.since,
+            None => true,
+        };
+        if let Some(since) = since.filter(changed) {
+            let unsettled = self.change.filter(|c| said && !c.settled);
+            self.change = Some(Change {
+                since,
+                found_at: unsettled.map_or(look.now, |c| c.found_at),
+                settled: false,
+                doubted: false,
+            });
+        }
+        let opened_at = self.service.open.as_ref().map(|i| i.opened_at);
+        let Some(change) = &mut self.change else {
+            return;
+        };
+        let own = of_service(look, name);
+        let all = look.monitors.iter();
+        let fresh = |m: &Monitor| !m.runs(look.now) || m.fresh(change.since);
+        if change.doubted {
+            change.settled |= own.filter(|m| m.failing()).all(fresh);
+            return;
+        }
+        // What else fails matters only where the network may be at fault.
+        let alone = !node::may_be_cut_off(&look.seen(name));
+        let fresh = all
+            .filter(|m| m.definition.service == name || !alone)
+            .all(fresh);
+        let waited = look
+            .now
+            .since(change.since.max(opened_at.unwrap_or(change.since)));
+        let bound = look.rules.settling_time;
+        // However often it turns meanwhile.
+        let waited_in_all = look.now.since(change.found_at);
+        change.settled |= fresh || waited >= bound || (said && waited_in_all >= bound * 2);
+    }
+
+    /// Whether the outcomes of all checks belong together.
+    fn settled(&self) -> bool {
+        self.change.is_none_or(|c| c.settled)
+    }
+
+    /// Puts on their way what there is to say, unless it is held back.
+    fn say(&mut self, name: &str, hold: Option<Held>, look: &Look<'_>, outbox: &mut Outbox) {
+        if let Some(held) = hold {
+            let Service { open, ended, .. } = &mut self.service;
+            let waiting = open.iter_mut().chain(ended.iter_mut());
+            for incident in waiting.filter(|i| i.said.is_none()) {
+                incident.hold(&held);
+            }
+            self.service.fold();
+            return;
+        }
+        self.release(name, look, outbox);
+        // Still open when maintenance ends, perhaps early: expected no longer.
+        if let Some(incident) = &mut self.service.open {
+            incident.held.take_if(|held| held.by == Hold::Maintenance);
+        }
+        for warning in self.warnings.drain(..) {
+            outbox.push(warning_notice(warning));
+        }
+        for mut incident in std::mem::take(&mut self.service.ended) {
+            let at = incident.resolved_at.unwrap_or(look.now);
+            outbox.push(incident_notice(&mut incident, Telling::Resolved, at, look));
+        }
+        let settled = self.settled();
+        if let Some(incident) = &mut self.service.open {
+            let moment = Moment {
+                now: look.now,
+                settled,
+                acknowledged: look.operator.acknowledgements.contains_key(&incident.id),
+            };
+            // Nothing of it was said and nothing fails any more: it is about to be over.
+            let seen = look.seen(name);
+            let mends = !seen.is_empty() && seen.iter().all(|s| s.failing.is_none());
+            let mends = mends && incident.said.is_none();
+            let telling = incident.next(moment, look.rules.reminders);
+            if let Some(telling) = telling.filter(|_| !mends) {
+                let at = match telling {
+                    Telling::Triggered => incident.opened_at,
+                    _ => look.now,
+                };
+                outbox.push(incident_notice(incident, telling, at, look));
+            }
+        }
+    }
+
+    /// What was held back ends: what came and went inside maintenance was expected, what
+    /// came and went inside another hold is summed up. The rest is told to be over.
+    fn release(&mut self, name: &str, look: &Look<'_>, outbox: &mut Outbox) {
+        let more = std::mem::take(&mut self.service.folded);
+        let ended = std::mem::take(&mut self.service.ended);
+        let mut sums: Vec<(Held, Vec<Incident>)> = Vec::new();
+        for incident in ended.into_iter().filter(|i| !i.expected()) {
+            match &incident.held {
+                Some(held) if incident.said.is_none() && held.by != Hold::Maintenance => {
+                    match sums.iter_mut().find(|(known, _)| known.id == held.id) {
+                        Some((_, all)) => all.push(incident),
+                        None => sums.push((held.clone(), vec![incident])),
+                    }
+                }
+                _ => self.service.ended.push(incident),
+            }
+        }
+        // Those that were folded are the oldest, so of the first.
+        let mut more = [more].into_iter();
+        for (held, incidents) in sums {
+            let peak = incidents.iter().map(|i| i.peak).max();
+            let peak = peak.unwrap_or(Severity::Info);
+            let first = incidents.first().map_or("", |i| i.id.as_str());
+            outbox.push(Notice {
+                id: digest::id("msg_", &["summary", name, &held.id, first]),
+                at: look.now,
+                service: name.to_owned(),
+                severity: peak,
+                peak,
+                test: false,
+                about: About::Summary {
+                    hold: held.by,
+                    incidents,
+                    more: more.next().unwrap_or_default(),
+                },
+            });
+        }
     }
 }
 
@@ -240,7 +486,7 @@ fn told_over(monitor: &Monitor, told: &Told) -> Option<Transition> {
         matches!(monitor.health, Health::Up | Health::Degraded) && monitor.failing_since.is_none();
     let later = monitor.last.as_ref().is_some_and(|l| l.at > open_since);
     let says_so_itself = monitor.pending.iter().any(|t| t.sequence > told.sequence);
-    if !well || !later || says_so_itself {
+    if !well || !later || says_so_itself || monitor.flaps.now {
         return None;
     }
     let at = monitor.last.as_ref().map_or(open_since, |l| l.at);
@@ -280,143 +526,89 @@ fn told_open(monitor: &Monitor, told: Option<&Told>) -> Option<Transition> {
     })
 }
 
-/// `msg_` and 32 hex digits over what makes the transition this one and no other, and
-/// over nothing that an operator may change meanwhile.
-fn message_id(check: &str, born_at: UnixMs, sequence: u64) -> String {
-    let mut hash = Sha256::new();
-    for part in [check, &born_at.0.to_string(), &sequence.to_string()] {
-        hash.update(part.as_bytes());
-        hash.update([0]);
-    }
-    let mut id = String::from("msg_");
-    for byte in &hash.finalize()[..16] {
-        id.push_str(&format!("{byte:02x}"));
-    }
-    id
+/// The checks of one service, witnesses apart.
+fn of_service<'a>(look: &Look<'a>, name: &str) -> impl Iterator<Item = &'a Monitor> {
+    let name = name.to_owned();
+    let monitors = look.monitors.iter();
+    monitors.filter(move |m| m.definition.service == name && m.definition.role != Role::Witness)
 }
 
-/// Doubles from `retry_interval` up to [`RETRY_MAX`]; up to a quarter less, by the
-/// id, so that many messages do not come back at one moment.
-fn pause(id: &str, attempts: u32, retry_interval: Duration) -> Duration {
-    let doubled = retry_interval.saturating_mul(
-        1_u32
-            .checked_shl(attempts.saturating_sub(1))
-            .unwrap_or(u32::MAX),
-    );
-    let capped = doubled.min(RETRY_MAX.max(retry_interval));
-    let spread = id.bytes().fold(attempts, |h, b| {
-        h.wrapping_mul(31).wrapping_add(u32::from(b))
-    }) % 256;
-    capped - capped * spread / 1024
+fn incident_notice(
+    incident: &mut Incident,
+    telling: Telling,
+    at: UnixMs,
+    look: &Look<'_>,
+) -> Notice {
+    let number = incident.say(telling, look.now);
+    let word = format!("{telling:?}");
+    Notice {
+        id: digest::id("msg_", &[&incident.id, &word, &number.to_string()]),
+        at,
+        service: incident.service.clone(),
+        severity: match telling {
+            Telling::Resolved => incident.peak,
+            _ => incident.severity(),
+        },
+        peak: incident.peak,
+        test: false,
+        about: About::Incident {
+            telling,
+            incident: incident.clone(),
+            acknowledgement: look.operator.acknowledgements.get(&incident.id).cloned(),
+        },
+    }
 }
 
-/// The body of the webhook, version 1 (docs/webhook.md).
-pub fn payload(message: &Message) -> serde_json::Value {
-    let Definition {
-        check,
-        label,
-        service,
-        severity,
-        target,
-        runbook,
-        runbook_url,
-        ..
-    } = &message.transition.definition;
-    let at = message.transition.at;
-    let (kind, reason, detail) = match &message.transition.event {
-        Event::Triggered {
-            kind,
-            reason,
-            detail,
-            ..
-        } => (Some(*kind), reason.as_deref(), detail),
-        Event::Resolved {
-            kind,
-            reason,
-            detail,
-            ..
-        } => (*kind, reason.as_deref(), detail),
-        Event::CertificateExpiring { detail, .. } => {
-            (Some(Kind::Certificate), Some("other"), detail)
-        }
-    };
-    let mut data = serde_json::json!({
-        "version": 1,
-        "service": service,
-        "severity": severity.as_str(),
-        "failing_since": null,
-        "duration_s": null,
-        "action": runbook,
-        "runbook_url": runbook_url,
-        "checks": [{
-            "check": check,
-            "label": label,
-            "kind": kind.map(Kind::as_str),
-            "reason": reason,
-            "detail": detail,
-            "target": target,
-        }],
-    });
-    match &message.transition.event {
-        Event::Triggered { failing_since, .. } | Event::Resolved { failing_since, .. } => {
-            data["failing_since"] = failing_since.rfc3339().into();
-            // Of the two times as they are shown, in whole seconds.
-            data["duration_s"] = (at.unix_s() - failing_since.unix_s()).max(0).into();
-        }
-        Event::CertificateExpiring {
-            sha256,
-            not_after_unix_s,
-            threshold,
-            ..
-        } => {
-            data["severity"] = "warning".into();
-            data["certificate"] = serde_json::json!({
-                "sha256": sha256,
-                "not_after_unix_s": not_after_unix_s,
-                "threshold": threshold,
-            });
-        }
+fn warning_notice(warning: Warning) -> Notice {
+    let Warning {
+        born_at,
+        transition,
+    } = warning;
+    let check = &transition.definition.check;
+    let parts = [
+        check.as_str(),
+        &born_at.0.to_string(),
+        &transition.sequence.to_string(),
+    ];
+    Notice {
+        id: digest::id("msg_", &parts),
+        at: transition.at,
+        service: transition.definition.service.clone(),
+        severity: Severity::Warning,
+        peak: Severity::Warning,
+        test: false,
+        about: About::Certificate(transition),
     }
-    serde_json::json!({ "type": message.type_name(), "timestamp": at.rfc3339(), "data": data })
 }
 
-impl Message {
-    /// The webhook's `type`.
-    pub fn type_name(&self) -> &'static str {
-        match self.transition.event {
-            Event::Triggered { .. } => "alert.triggered",
-            Event::Resolved { .. } => "alert.resolved",
-            Event::CertificateExpiring { .. } => "certificate.expiring",
-        }
+impl Monitor {
+    /// Fails, confirmed or not.
+    fn failing(&self) -> bool {
+        self.failing_since.is_some()
     }
 
-    /// One line for logs and terminals.
-    pub fn summary(&self) -> String {
-        let Definition {
-            label,
-            target,
-            runbook,
-            ..
-        } = &self.transition.definition;
-        let action = if runbook.is_empty() {
-            String::new()
-        } else {
-            format!("; {runbook}")
-        };
-        match &self.transition.event {
-            Event::Triggered { kind, detail, .. } => {
-                format!(
-                    "{label} is down ({}): {detail}; target {target}{action}",
-                    kind.as_str()
-                )
-            }
-            Event::Resolved { failing_since, .. } => {
-                let lasted = crate::time::for_people(self.transition.at.since(*failing_since));
-                format!("{label} is up again after {lasted}; target {target}")
-            }
-            Event::CertificateExpiring { detail, .. } => {
-                format!("{label}: the certificate {detail}; target {target}{action}")
-            }
-        }
+    /// Fails, and whether that is an outage is not known yet.
+    fn unproven(&self) -> bool {
+        self.health != Health::Down && self.failing() && self.unconfirmed()
+    }
+
+    /// Has run within its last intervals, whatever the node did.
+    fn runs(&self, now: UnixMs) -> bool {
+        !node::silent(self, UnixMs(0), now)
+    }
+
+    /// The latest outcome as evidence; `None` where there is none, or an old one.
+    fn seen(&self, now: UnixMs) -> Option<Seen> {
+        let last = self.last.as_ref().filter(|l| !l.off && self.runs(now))?;
+        let failing = (last.status == Status::Failed).then(|| Failure {
+            kind: last.kind.unwrap_or(Kind::Internal),
+            reason: last.reason.clone(),
+            http_status: last.http_status,
+        });
+        Some(Seen {
+            role: self.definition.role,
+            http: self.definition.probe == "http",
+            failing,
+        })
     }
 }

@@ -4,14 +4,26 @@
 //! must be told; the [`ledger::Ledger`] turns that into messages and keeps each until
 //! it is delivered.
 
+pub mod alerting;
 pub mod certificate;
+pub mod channel;
+pub mod control;
+pub mod counting;
+pub mod diagnosis;
+mod digest;
+pub mod incident;
 pub mod json;
 pub mod ledger;
 pub mod monitor;
+pub mod notice;
+pub mod operator;
+pub mod outbox;
 pub mod outcome;
 pub mod record;
+pub mod recurring;
 pub mod response;
 pub mod settings;
 pub mod signature;
+pub mod store;
 pub mod target;
 pub mod time;

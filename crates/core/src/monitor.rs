@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::diagnosis::Role;
+use crate::outcome::CertificateSeen;
 use crate::outcome::{Identity, Kind, Outcome, Status, one_line};
 use crate::settings::{Common, Pace, Severity, Threshold};
 use crate::time::UnixMs;
@@ -53,6 +55,8 @@ pub struct Policy {
     pub success_threshold: u32,
     /// Expiry thresholds; empty for checks that see no certificate.
     pub thresholds: Vec<Threshold>,
+    /// Whether a check that goes up and down too often is told to flap instead.
+    pub flapping: bool,
 }
 
 impl Policy {
@@ -62,6 +66,7 @@ impl Policy {
             failure_threshold: common.failure_threshold,
             success_threshold: common.success_threshold,
             thresholds: thresholds.to_vec(),
+            flapping: common.flapping,
         }
     }
 }
@@ -73,6 +78,9 @@ pub struct Definition {
     pub label: String,
     pub service: String,
     pub severity: Severity,
+    /// What part of the picture it shows.
+    #[serde(default)]
+    pub role: Role,
     /// `http`, `tcp`, `certificate`.
     pub probe: String,
     pub target: String,
@@ -99,6 +107,15 @@ pub struct Alerted {
     pub not_after_unix_s: i64,
     /// In seconds before not-after: the same whatever list of thresholds is configured.
     pub inside_s: i64,
+    /// Probes in a row that saw another one.
+    #[serde(default)]
+    pub unseen: u32,
+}
+
+impl Alerted {
+    /// So many, for each that was warned of, are a renewal; fewer may be a balancer's other
+    /// servers.
+    const UNSEEN_RENEWED: usize = 10;
 }
 
 /// The last probe, as records and messages tell it.
@@ -109,6 +126,12 @@ pub struct Last {
     pub kind: Option<Kind>,
     pub reason: Option<String>,
     pub detail: String,
+    /// The answer's, where another was wanted.
+    #[serde(default)]
+    pub http_status: Option<u16>,
+    /// Nothing was asked: the check is switched off.
+    #[serde(default)]
+    pub off: bool,
 }
 
 /// Something that happened and must be told.
@@ -139,6 +162,10 @@ pub enum Event {
         reason: Option<String>,
         detail: String,
     },
+    /// Up and down too often: neither is told until it has settled.
+    Flapping { detail: String },
+    /// It flaps no longer; `down` where it is down.
+    Settled { down: bool },
     /// A certificate came inside an expiry threshold.
     CertificateExpiring {
         sha256: String,
@@ -146,6 +173,22 @@ pub enum Event {
         threshold: String,
         detail: String,
     },
+    /// A certificate that was warned of is served no longer.
+    CertificateRenewed {
+        sha256: String,
+        not_after_unix_s: i64,
+        detail: String,
+    },
+}
+
+impl Event {
+    /// Of a certificate: it changes nothing about being up or down.
+    pub fn of_certificate(&self) -> bool {
+        matches!(
+            self,
+            Event::CertificateExpiring { .. } | Event::CertificateRenewed { .. }
+        )
+    }
 }
 
 /// A check with its state. One value in key-value, written by that check alone.
@@ -159,8 +202,14 @@ pub struct Monitor {
     pub health: Health,
     /// Since when `health` is what it is.
     pub since: UnixMs,
+    /// When a probe last found something else than the one before, well or failing: the end
+    /// of that probe, for until then it may have been otherwise.
+    #[serde(default)]
+    pub turned_at: UnixMs,
     pub consecutive_failures: u32,
     pub consecutive_successes: u32,
+    #[serde(default)]
+    pub flaps: Flaps,
     /// The first failure of those that count now, or of the outage.
     pub failing_since: Option<UnixMs>,
     /// Of the outage's confirmed failure, told again when it ends.
@@ -171,6 +220,40 @@ pub struct Monitor {
     /// What the alert component was first seen to have taken over, and when.
     pub confirmed: Option<Confirmed>,
     pub memory: Memory,
+}
+
+/// Of the last probes, which turned the confirmed state; Icinga's hysteresis.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flaps {
+    /// A bit each, the newest lowest.
+    pub turns: u32,
+    pub now: bool,
+}
+
+impl Flaps {
+    /// Probes that count.
+    pub const PROBES: u32 = 20;
+    /// Flapping begins above this, in per cent of them.
+    const HIGH: u32 = 30;
+    /// And ends below this.
+    const LOW: u32 = 25;
+
+    fn count(&mut self, turned: bool) {
+        self.turns = (self.turns << 1 | u32::from(turned)) & ((1 << Self::PROBES) - 1);
+        let percent = self.percent();
+        self.now = if self.now {
+            percent >= Self::LOW
+        } else {
+            percent > Self::HIGH
+        };
+    }
+
+    /// The share of probes that turned, the newest weighing 1.2 and the oldest 0.8.
+    fn percent(self) -> u32 {
+        let weighs = |age: u32| 120 - 40 * age / (Self::PROBES - 1);
+        let turned = (0..Self::PROBES).filter(|age| self.turns >> age & 1 == 1);
+        turned.map(weighs).sum::<u32>() / Self::PROBES
+    }
 }
 
 /// Transitions up to `sequence` were seen to be taken over at `at`.
@@ -199,6 +282,8 @@ impl Monitor {
             sequence: 0,
             health: Health::Unknown,
             since: now,
+            turned_at: UnixMs(0),
+            flaps: Flaps::default(),
             consecutive_failures: 0,
             consecutive_successes: 0,
             failing_since: None,
@@ -249,6 +334,21 @@ impl Monitor {
             pace.interval
         };
         now < last.at || now.since(last.at) + pace.firing_interval / 2 >= wait
+    }
+
+    /// Whether the alert component waits for a fresh outcome: the last one is older than
+    /// what it suspects. Half a firing apart at least, so that one firing probes once.
+    pub fn awaited(&self, suspect_since: Option<UnixMs>, pace: &Pace, now: UnixMs) -> bool {
+        let (Some(last), Some(since)) = (&self.last, suspect_since) else {
+            return false;
+        };
+        let older = last.at < since && self.turned_at < since;
+        older && since <= now && now.since(last.at) >= pace.firing_interval / 2
+    }
+
+    /// Whether its outcome is one of the time after that moment.
+    pub fn fresh(&self, since: UnixMs) -> bool {
+        self.turned_at >= since || self.last.as_ref().is_some_and(|l| l.at >= since)
     }
 
     /// The check as it is configured now. Another target is another thing: what was
@@ -355,10 +455,21 @@ impl Monitor {
 
 /// Applies one probe's outcome. `now` is when the probe began. An outcome that
 /// comes while none was due changes nothing, so nobody can hurry a threshold.
-pub fn step(mut monitor: Monitor, policy: &Policy, outcome: &Outcome, now: UnixMs) -> Monitor {
+pub fn step(monitor: Monitor, policy: &Policy, outcome: &Outcome, now: UnixMs) -> Monitor {
     if !monitor.due(&policy.pace, now) {
         return monitor;
     }
+    step_awaited(monitor, policy, outcome, now)
+}
+
+/// As [`step`] for an outcome that the alert component waits for, due or not: one that
+/// fails counts no earlier than it would have.
+pub fn step_awaited(
+    mut monitor: Monitor,
+    policy: &Policy,
+    outcome: &Outcome,
+    now: UnixMs,
+) -> Monitor {
     forget_over_gap(&mut monitor, policy, now);
     remember(&mut monitor.memory, outcome);
     let last = Last {
@@ -367,14 +478,28 @@ pub fn step(mut monitor: Monitor, policy: &Policy, outcome: &Outcome, now: UnixM
         kind: outcome.kind,
         reason: outcome.reason.as_deref().map(str::to_owned),
         detail: outcome.detail.clone(),
+        http_status: outcome.http_status,
+        off: outcome.off,
     };
+    let before = (
+        monitor.last.as_ref().map(|l| l.status == Status::Failed),
+        monitor.health,
+    );
+    if before.0 != Some(outcome.status == Status::Failed) {
+        monitor.turned_at = now;
+    }
     monitor.last = Some(last.clone());
     match outcome.status {
         Status::Failed => fail(&mut monitor, policy, last, now),
         Status::Up => succeed(&mut monitor, policy, Health::Up, now),
         Status::Degraded => succeed(&mut monitor, policy, Health::Degraded, now),
     }
-    warn_of_expiry(&mut monitor, policy, outcome, now);
+    let turned = (before.1 == Health::Down) != (monitor.health == Health::Down);
+    flap(&mut monitor, policy, turned, now);
+    if let Some(seen) = &outcome.certificate {
+        tell_renewed(&mut monitor, seen, now);
+        warn_of_expiry(&mut monitor, policy, seen, now);
+    }
     fold(&mut monitor.pending);
     monitor
 }
@@ -433,7 +558,9 @@ fn fail(monitor: &mut Monitor, policy: &Policy, last: Last, now: UnixMs) {
         detail: last.detail.clone(),
     };
     monitor.failure = Some(last);
-    push(monitor, event, now);
+    if !monitor.flaps.now {
+        push(monitor, event, now);
+    }
 }
 
 fn succeed(monitor: &mut Monitor, policy: &Policy, health: Health, now: UnixMs) {
@@ -450,7 +577,9 @@ fn succeed(monitor: &mut Monitor, policy: &Policy, health: Health, now: UnixMs) 
             reason: failure.as_ref().and_then(|f| f.reason.clone()),
             detail: failure.map(|f| f.detail).unwrap_or_default(),
         };
-        push(monitor, event, now);
+        if !monitor.flaps.now {
+            push(monitor, event, now);
+        }
     }
     monitor.failing_since = None;
     if monitor.health != health {
@@ -459,12 +588,61 @@ fn succeed(monitor: &mut Monitor, policy: &Policy, health: Health, now: UnixMs) 
     }
 }
 
+/// Counts how often the confirmed state turns; says when that is too often, and when no
+/// longer. A check that begins to flap says so in place of the turn that made it so.
+fn flap(monitor: &mut Monitor, policy: &Policy, turned: bool, now: UnixMs) {
+    let flapped = monitor.flaps.now;
+    monitor.flaps.count(turned && policy.flapping);
+    if monitor.flaps.now == flapped {
+        return;
+    }
+    let event = if flapped {
+        Event::Settled {
+            down: monitor.health == Health::Down,
+        }
+    } else {
+        // The turn itself is in it.
+        monitor.pending.pop();
+        monitor.sequence -= 1;
+        Event::Flapping {
+            detail: format!(
+                "turned {} times in the last {} probes",
+                monitor.flaps.turns.count_ones(),
+                Flaps::PROBES
+            ),
+        }
+    };
+    push(monitor, event, now);
+}
+
+/// What was warned of and has not been seen for a while is told to be replaced, and is
+/// news again should it come back.
+fn tell_renewed(monitor: &mut Monitor, seen: &CertificateSeen, now: UnixMs) {
+    let mut renewed = Vec::new();
+    let unseen_max = Alerted::UNSEEN_RENEWED * monitor.memory.certificates.len();
+    monitor.memory.certificates.retain_mut(|alerted| {
+        alerted.unseen += 1;
+        if alerted.sha256 == seen.sha256 {
+            alerted.unseen = 0;
+        }
+        let stays = (alerted.unseen as usize) < unseen_max;
+        if !stays {
+            renewed.push(Event::CertificateRenewed {
+                sha256: alerted.sha256.clone(),
+                not_after_unix_s: alerted.not_after_unix_s,
+                detail: crate::certificate::renewal_detail(alerted.not_after_unix_s, seen, now),
+            });
+        }
+        stays
+    });
+    for event in renewed {
+        push(monitor, event, now);
+    }
+}
+
 /// Each threshold of each certificate once; several crossed at once are one warning,
 /// of the narrowest. Not-after itself is the probe's failure, not a warning.
-fn warn_of_expiry(monitor: &mut Monitor, policy: &Policy, outcome: &Outcome, now: UnixMs) {
-    let Some(seen) = &outcome.certificate else {
-        return;
-    };
+fn warn_of_expiry(monitor: &mut Monitor, policy: &Policy, seen: &CertificateSeen, now: UnixMs) {
     let crossed = crate::certificate::crossed(&policy.thresholds, seen, now);
     if crossed == 0 {
         return;
@@ -485,6 +663,7 @@ fn warn_of_expiry(monitor: &mut Monitor, policy: &Policy, outcome: &Outcome, now
                 sha256: seen.sha256.clone(),
                 not_after_unix_s: seen.not_after_unix_s,
                 inside_s,
+                unseen: 0,
             });
         }
     }
@@ -512,12 +691,11 @@ fn push(monitor: &mut Monitor, event: Event, now: UnixMs) {
 
 /// Keeps `pending` bounded: the oldest *resolved* that is followed by a *triggered*
 /// goes, and the two outages around it are told as one; without such a pair the
-/// oldest certificate warning goes.
+/// oldest news of a certificate goes.
 fn fold(pending: &mut Vec<Transition>) {
     while pending.len() > PENDING_MAX {
-        let states = |e: &Event| !matches!(e, Event::CertificateExpiring { .. });
         let order: Vec<usize> = (0..pending.len())
-            .filter(|i| states(&pending[*i].event))
+            .filter(|i| !pending[*i].event.of_certificate())
             .collect();
         let relapse =
             order
@@ -533,7 +711,7 @@ fn fold(pending: &mut Vec<Transition>) {
             }
             None => {
                 let oldest = (0..pending.len())
-                    .find(|i| !states(&pending[*i].event))
+                    .find(|i| pending[*i].event.of_certificate())
                     .unwrap_or(0);
                 pending.remove(oldest);
             }

@@ -143,12 +143,24 @@ pub struct Outcome {
     /// Whether the optional part that this check watches was seen to be there:
     /// `Some(true)` once seen, `None` when the probe says nothing about it.
     pub present: Option<bool>,
+    /// The answer's HTTP status, where another was wanted.
+    pub http_status: Option<u16>,
+    /// Nothing was asked: the check is switched off.
+    pub off: bool,
 }
 
 impl Outcome {
     /// Everything as expected; `detail` may be empty.
     pub fn up(detail: impl AsRef<str>) -> Self {
         Self::new(Status::Up, None, None, detail.as_ref())
+    }
+
+    /// Nothing was asked, and `why`.
+    pub fn switched_off(why: impl AsRef<str>) -> Self {
+        Self {
+            off: true,
+            ..Self::up(format!("switched off: {}", why.as_ref()))
+        }
     }
 
     /// It works, but wants attention.
@@ -192,6 +204,8 @@ impl Outcome {
             certificate: None,
             identity: None,
             present: None,
+            http_status: None,
+            off: false,
         }
     }
 }

@@ -80,7 +80,9 @@ fn unexpected_status(settings: &HttpSettings, memory: &Memory, response: &Respon
     } else if let Some(text) = excerpt(&response.body) {
         detail.push_str(&format!("; the body starts {text:?}"));
     }
-    Outcome::failed(Kind::Status, detail).and_hint(&settings.hint)
+    let mut outcome = Outcome::failed(Kind::Status, detail).and_hint(&settings.hint);
+    outcome.http_status = Some(status);
+    outcome
 }
 
 fn texts(settings: &HttpSettings, response: &Response, body: &str) -> Option<Outcome> {

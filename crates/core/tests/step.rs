@@ -305,7 +305,9 @@ fn each_threshold_of_a_certificate_warns_once_and_renewal_re_arms() {
         for run in 0..3 {
             let before = m.pending.len();
             m = step(m, &policy(), &outcome, at(day * 86_400 + run * 300));
-            warned.extend(m.pending[before..].iter().map(|_| day));
+            let news = m.pending[before..].iter();
+            let warnings = news.filter(|t| matches!(t.event, Event::CertificateExpiring { .. }));
+            warned.extend(warnings.map(|_| day));
             m.pending.clear();
         }
     }
@@ -337,6 +339,43 @@ fn a_balancer_with_two_certificates_warns_once_for_each() {
         told(&drive(&policy(), fresh(), &runs)),
         ["expiring", "expiring"]
     );
+}
+
+#[test]
+fn a_certificate_that_was_warned_of_is_told_to_be_replaced() {
+    let runs: Vec<_> = (0..40)
+        .map(|i| {
+            (
+                i * 60,
+                seen(if i < 5 { "a" } else { "b" }, if i < 5 { 10 } else { 90 }),
+            )
+        })
+        .collect();
+    let m = drive(&policy(), fresh(), &runs);
+    assert_eq!(told(&m), ["expiring", "renewed"]);
+    let renewed = &m.pending[1];
+    assert_eq!(
+        renewed.at,
+        at(14 * 60),
+        "when ten probes in a row saw the new one"
+    );
+    let Event::CertificateRenewed { sha256, detail, .. } = &renewed.event else {
+        panic!("want renewed, got {renewed:?}")
+    };
+    assert_eq!(sha256, "a");
+    assert!(detail.contains("expires in 89 days"), "{detail}");
+}
+
+#[test]
+fn a_replaced_certificate_that_comes_back_is_warned_of_again() {
+    let runs: Vec<_> = (0..40)
+        .map(|i| match i {
+            5..30 => (i * 60, seen("b", 90)),
+            _ => (i * 60, seen("a", 10)),
+        })
+        .collect();
+    let m = drive(&policy(), fresh(), &runs);
+    assert_eq!(told(&m), ["expiring", "renewed", "expiring"]);
 }
 
 #[test]
@@ -542,7 +581,7 @@ proptest! {
     fn triggered_and_resolved_alternate_and_numbers_rise(runs in history(), failures in 1..4_u32, successes in 1..3_u32) {
         let p = Policy { failure_threshold: failures, success_threshold: successes, ..policy() };
         let m = drive(&p, fresh(), &runs);
-        let states: Vec<_> = told(&m).into_iter().filter(|w| *w != "expiring").collect();
+        let states: Vec<_> = told(&m).into_iter().filter(|w| !["expiring", "renewed"].contains(w)).collect();
         for (i, w) in states.iter().enumerate() {
             prop_assert_eq!(*w, if i % 2 == 0 { "triggered" } else { "resolved" });
         }

@@ -1,13 +1,15 @@
 //! One run of a check: read, decide whether it is due, probe, count, save, ring.
 
 use serde_json::{Value, json};
-use watchbell_core::ledger::TakenOver;
-use watchbell_core::monitor::{Definition, Memory, Monitor, Policy, step};
-use watchbell_core::outcome::{Kind, Outcome, Status};
+use watchbell_core::counting::{count, load, rests, suspected};
+use watchbell_core::diagnosis::Role;
+use watchbell_core::monitor::{Definition, Memory, Monitor, Policy};
+use watchbell_core::outcome::{Kind, Outcome};
 use watchbell_core::settings::{Common, Mistake, Pace, Reader, Threshold};
+use watchbell_core::store::{self, Found, monitor_key};
 use watchbell_core::time::UnixMs;
 
-use crate::store::{Found, Records, ledger_key, monitor_key};
+use crate::store::Records;
 use crate::{Deadline, Failed, clock, log, ring, variables};
 
 /// What a kind of check brings; the rest is the same for all.
@@ -15,6 +17,8 @@ pub trait Check {
     type Settings;
     /// `http`, `tcp`, `certificate`: how the check is named in records.
     const KIND: &'static str;
+    /// What such a check shows where its stanza does not say.
+    const ROLE: Role;
 
     /// Reads the stanza's variables.
     fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Self::Settings, Vec<Mistake>>;
@@ -39,7 +43,8 @@ pub struct Report {
 /// Whether an outcome is wanted even when none is due.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
-    /// A firing: not due costs one read and nothing else.
+    /// A firing: not due costs two reads (its record, and whether it is waited for) and
+    /// nothing else.
     WhenDue,
     /// A caller who waits for the answer. Counted only when due.
     Now,
@@ -54,8 +59,8 @@ pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>, Failed> {
     if check.is_empty() {
         return Err("reading variable \"check\": got nothing, want the component's id".into());
     }
-    let found = records.read(&monitor_key(check))?;
-    if wanted == Wanted::WhenDue && rests(&found, now) {
+    let found = store::read(&records, &monitor_key(check))?;
+    if wanted == Wanted::WhenDue && resting(&records, &found, now) {
         return Ok(None);
     }
 
@@ -75,7 +80,9 @@ pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>, Failed> {
     let policy = Policy::new(&common, &thresholds);
     let definition = define::<C>(&common, target);
     let monitor = load(found, &definition, now);
-    let due = monitor.due(&policy.pace, now);
+    let since = suspected(&records);
+    let awaited = monitor.awaited(since, &policy.pace, now);
+    let due = awaited || monitor.due(&policy.pace, now);
     if wanted == Wanted::WhenDue && !due {
         return Ok(None);
     }
@@ -86,8 +93,8 @@ pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>, Failed> {
         Err(mistakes) => misconfigured(mistakes),
     };
     let duration_ms = clock::now().since(now).as_millis();
-    if due {
-        count(&records, monitor, definition, &policy, &report.outcome, now)?;
+    if due && count(&records, monitor, &policy, &report.outcome, awaited, now)? {
+        ring::ring();
     }
     Ok(Some(json!({
         "check": common.check,
@@ -111,60 +118,9 @@ fn settings<C: Check>() -> Result<C::Settings, Vec<Mistake>> {
 
 /// Whether nothing is due yet. Of the variables only those are read that say so: most
 /// firings end here.
-fn rests(found: &Found<Monitor>, now: UnixMs) -> bool {
-    let Found::Record(monitor) = found else {
-        return false;
-    };
+fn resting(records: &Records, found: &Found<Monitor>, now: UnixMs) -> bool {
     let (pace, failed) = variables::read(|get| Pace::read(&mut Reader::new(get)));
-    failed.is_none() && !monitor.due(&pace, now)
-}
-
-/// The check with its state, as it is configured now.
-fn load(found: Found<Monitor>, definition: &Definition, now: UnixMs) -> Monitor {
-    let mut monitor = match found {
-        Found::Record(monitor) => monitor,
-        Found::Nothing => Monitor::new(definition.clone(), now),
-        Found::Broken(why) => Monitor::in_place_of_lost(definition.clone(), &why, now),
-    };
-    monitor.redefine(definition.clone());
-    monitor
-}
-
-/// Counts the outcome, saves, rings. `before` is the record as it was when the probe
-/// began: one that another run (over HTTP, say) has counted in since is left as it is.
-fn count(
-    records: &Records,
-    before: Monitor,
-    definition: Definition,
-    policy: &Policy,
-    outcome: &Outcome,
-    now: UnixMs,
-) -> Result<(), Failed> {
-    let key = monitor_key(&definition.check);
-    let counted = |m: &Monitor| m.last.as_ref().map(|l| l.at);
-    let stored: Option<Monitor> = records.peek(&key)?;
-    if stored.is_some_and(|stored| counted(&stored) != counted(&before)) {
-        return Ok(());
-    }
-    let mut monitor = before;
-    let mut told = None;
-    if monitor.last.is_none() || !monitor.quiet() || outcome.status != Status::Up {
-        // Without it the check counts all the same, and tells again what it has told.
-        let ledger: Option<TakenOver> = records
-            .peek(&ledger_key(&monitor.definition.service))
-            .unwrap_or_else(|why| {
-                log::line(&why);
-                None
-            });
-        told = ledger.and_then(|mut l| l.monitors.remove(&definition.check));
-        monitor.confirm(told.as_ref(), now);
-    }
-    let monitor = step(monitor, policy, outcome, now);
-    records.write(&key, &monitor)?;
-    if monitor.untold(told.as_ref()) {
-        ring::ring();
-    }
-    Ok(())
+    failed.is_none() && rests(records, found, &pace, now)
 }
 
 fn define<C: Check>(common: &Common, target: String) -> Definition {
@@ -173,6 +129,7 @@ fn define<C: Check>(common: &Common, target: String) -> Definition {
         label: common.label.clone(),
         service: common.service.clone(),
         severity: common.severity,
+        role: common.role.unwrap_or(C::ROLE),
         probe: C::KIND.to_owned(),
         target,
         runbook: common.runbook.clone(),

@@ -4,6 +4,7 @@ use wasi::http::types::{
     Fields, IncomingRequest, Method, OutgoingBody, OutgoingResponse, ResponseOutparam,
 };
 
+use wasi::io::streams::StreamError;
 use watchbell_core::json;
 
 use crate::check::{Check, Wanted, run};
@@ -37,8 +38,8 @@ pub fn logged(fired: Result<(), Failed>) -> Result<(), Failed> {
 
 /// The HTTP entry of a check: the same run, answered with its outcome.
 pub fn serve<C: Check>(request: &IncomingRequest, out: ResponseOutparam) {
-    if let Err((status, why)) = authorise(request) {
-        return answer(out, status, &error(why));
+    if let Err((status, why)) = authorise(request, "check_token") {
+        return answer(out, status, &error(&why));
     }
     match run::<C>(Wanted::Now) {
         Ok(outcome) => answer(out, 200, &json::text(&outcome.unwrap_or_default())),
@@ -49,14 +50,15 @@ pub fn serve<C: Check>(request: &IncomingRequest, out: ResponseOutparam) {
     }
 }
 
-/// Lets in who bears `check_token`; with none configured nobody.
-pub fn authorise(request: &IncomingRequest) -> Result<(), (u16, &'static str)> {
+/// Lets in who bears the token that this variable holds; with none configured nobody.
+pub fn authorise(request: &IncomingRequest, variable: &str) -> Result<(), (u16, String)> {
     if !matches!(request.method(), Method::Get | Method::Post) {
-        return Err((405, "want GET or POST"));
+        return Err((405, "want GET or POST".to_owned()));
     }
-    let token = variables::get("check_token").unwrap_or_default();
+    let token = variables::get(variable).unwrap_or_default();
     if token.trim().is_empty() {
-        return Err((403, "this entry is closed: variable check_token is not set"));
+        let why = format!("this entry is closed: variable {variable} is not set");
+        return Err((403, why));
     }
     let values = request.headers().get(&"authorization".to_owned());
     let given = values.first().map(Vec::as_slice).unwrap_or_default();
@@ -68,9 +70,42 @@ pub fn authorise(request: &IncomingRequest) -> Result<(), (u16, &'static str)> {
     if same(given, token.trim().as_bytes()) {
         Ok(())
     } else {
-        Err((401, "want the header authorization: Bearer <check_token>"))
+        let why = format!("want the header authorization: Bearer <{variable}>");
+        Err((401, why))
     }
 }
+
+pub fn is_post(request: &IncomingRequest) -> bool {
+    matches!(request.method(), Method::Post)
+}
+
+/// The whole body.
+///
+/// # Errors
+/// When it is longer than that, or breaks off.
+pub fn body(request: &IncomingRequest, bytes_max: usize) -> Result<Vec<u8>, String> {
+    let Ok(body) = request.consume() else {
+        return Ok(Vec::new());
+    };
+    let Ok(stream) = body.stream() else {
+        return Ok(Vec::new());
+    };
+    let mut bytes = Vec::new();
+    loop {
+        match stream.blocking_read(READ_BYTES) {
+            Ok(chunk) if bytes.len() + chunk.len() > bytes_max => {
+                return Err(format!("the body is longer than {bytes_max} bytes"));
+            }
+            Ok(chunk) => bytes.extend_from_slice(&chunk),
+            Err(StreamError::Closed) => return Ok(bytes),
+            Err(StreamError::LastOperationFailed(_)) => {
+                return Err("the body broke off".to_owned());
+            }
+        }
+    }
+}
+
+const READ_BYTES: u64 = 4_096;
 
 const BEARER: &[u8] = b"Bearer ";
 

@@ -13,9 +13,9 @@ pub mod variables;
 pub use check::{Check, Report};
 pub use deadline::{Deadline, Expired};
 
-/// Why a run could not be carried out, in words for the operator. Not `anyhow::Error`,
-/// which costs a guest 12 KB: nobody asks for its causes one by one.
-pub type Failed = String;
+/// Why a run could not be carried out. Not `anyhow::Error`, which costs a guest 12 KB:
+/// nobody asks for its causes one by one.
+pub use watchbell_core::store::Failed;
 
 /// What [`export!`] needs from the outside, so that a component names only this crate.
 #[doc(hidden)]

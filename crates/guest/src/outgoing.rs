@@ -10,6 +10,7 @@ use wasi::http::types::{
     ErrorCode, Fields, IncomingBody, IncomingResponse, Method, OutgoingBody, Scheme,
 };
 use wasi::io::streams::{InputStream, OutputStream, StreamError};
+use watchbell_core::alerting::Answer;
 use watchbell_core::outcome::{Kind, Outcome};
 use watchbell_core::response::Response;
 use watchbell_core::settings::Host;
@@ -60,11 +61,35 @@ pub fn send(
     })
 }
 
-/// Sends the request and waits for the status alone: whoever has answered 2xx has it,
-/// whatever becomes of the answer's body.
-pub fn post(request: &Request<'_>, deadline: Deadline) -> Result<u16, Outcome> {
-    head(request, deadline).map(|response| response.status())
+/// Sends the request and waits for the status alone where that is 2xx: whoever has
+/// answered so has it, whatever becomes of the answer's body.
+pub fn post(request: &Request<'_>, deadline: Deadline) -> Result<Answer, Outcome> {
+    let response = head(request, deadline)?;
+    let status = response.status();
+    let mut answer = Answer {
+        status,
+        ..Answer::default()
+    };
+    if !(200..300).contains(&status) {
+        let values = response.headers().get(&"retry-after".to_owned());
+        let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
+        answer.retry_after = values.first().map(text);
+        let mut body = Vec::new();
+        // What does not come is not missed.
+        let _ = read(
+            &response,
+            &mut body,
+            SAID_BYTES_MAX,
+            deadline.within(SAID_WITHIN),
+        );
+        answer.said = text(&body);
+    }
+    Ok(answer)
 }
+
+/// Of why a receiver did not take a message.
+const SAID_BYTES_MAX: usize = 1_024;
+const SAID_WITHIN: Duration = Duration::from_secs(1);
 
 fn head(request: &Request<'_>, deadline: Deadline) -> Result<IncomingResponse, Outcome> {
     let allowed = deadline.remaining();

@@ -34,10 +34,11 @@ pub fn ring() {
         body: &[],
     };
     match outgoing::post(&request, Deadline::after(TIMEOUT)) {
-        Ok(200..300) => {}
-        Ok(status) => log::line(&format!(
-            "ringing {:?}: status {status}, want 2xx; the sweep will find the alert",
-            url.to_string()
+        Ok(answer) if (200..300).contains(&answer.status) => {}
+        Ok(answer) => log::line(&format!(
+            "ringing {:?}: status {}, want 2xx; the sweep will find the alert",
+            url.to_string(),
+            answer.status
         )),
         Err(outcome) => log::line(&format!(
             "ringing: {}; the sweep will find the alert",

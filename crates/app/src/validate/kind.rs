@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde::Serialize;
+use watchbell_core::channel;
 use watchbell_core::settings::{
     AlertSettings, CertificateSettings, HttpSettings, Mistake, TcpSettings,
 };
@@ -48,14 +49,20 @@ impl Kind {
     }
 
     /// The variables that its stanza may carry.
-    pub(crate) fn variables(self) -> Vec<&'static str> {
-        let own: &[&str] = match self {
-            Kind::HttpCheck => HTTP,
-            Kind::TcpCheck => TCP,
-            Kind::CertificateCheck => CERTIFICATE,
-            Kind::Alert => return ALERT.to_vec(),
+    pub(crate) fn variables(self) -> Vec<String> {
+        let own = match self {
+            Kind::HttpCheck => [COMMON, SHELL, HTTP].concat(),
+            Kind::TcpCheck => [COMMON, SHELL, TCP].concat(),
+            Kind::CertificateCheck => [COMMON, SHELL, CERTIFICATE].concat(),
+            Kind::Alert => [ALERT, ALERT_SHELL, channel::VARIABLES].concat(),
         };
-        [COMMON, SHELL, own].concat()
+        let mut all: Vec<String> = own.into_iter().map(str::to_owned).collect();
+        if self == Kind::Alert {
+            for channel in channel::names() {
+                all.extend(channel::FILTERS.iter().map(|f| format!("{channel}_{f}")));
+            }
+        }
+        all
     }
 
     /// What the component itself would say of its variables.
@@ -73,11 +80,16 @@ impl Kind {
 /// Read by the guest shell, for every check: whom to ring, who may run it over HTTP.
 const SHELL: &[&str] = &["alert_url", "check_token"];
 
+/// Read by the alert component's shell: who may say what an operator says.
+const ALERT_SHELL: &[&str] = &["operator_token"];
+
 const COMMON: &[&str] = &[
     "check",
     "label",
     "service",
     "severity",
+    "role",
+    "flapping",
     "runbook",
     "runbook_url",
     "interval",
@@ -125,8 +137,11 @@ const CERTIFICATE: &[&str] = &[
 ];
 
 const ALERT: &[&str] = &[
-    "webhook_url",
-    "webhook_secret",
+    "settling_time",
+    "reminder_interval",
+    "reminders_max",
+    "startup_message",
+    "maintenance",
     "webhook_timeout",
     "webhook_retry_interval",
 ];
@@ -148,12 +163,10 @@ mod tests {
                 None
             };
             kind.mistakes(&get);
-            let mut known: BTreeSet<String> =
-                kind.variables().into_iter().map(str::to_owned).collect();
-            if kind.is_check() {
-                for name in SHELL {
-                    known.remove(*name);
-                }
+            let mut known: BTreeSet<String> = kind.variables().into_iter().collect();
+            let shell = if kind.is_check() { SHELL } else { ALERT_SHELL };
+            for name in shell {
+                known.remove(*name);
             }
             assert_eq!(known, *asked.borrow(), "{kind:?}");
         }

@@ -1,5 +1,6 @@
 //! What a component's variables say, by the rules that the component itself has.
 
+use watchbell_core::channel;
 use watchbell_core::target::Url;
 use watchbell_tls::Roots;
 
@@ -9,10 +10,6 @@ use crate::finding::{Place, Report, quoted};
 use crate::manifest::Manifest;
 use crate::names::suggest;
 use crate::template::Template;
-
-/// Only the alert component reads these; in a check they would be one compromise
-/// more away from every channel.
-const ALERT_ONLY: &[&str] = &["webhook_url", "webhook_secret"];
 
 pub(super) fn check(component: &Resolved<'_>, manifest: &Manifest, report: &mut Report) {
     secrets(component, report);
@@ -62,24 +59,30 @@ fn secrets(component: &Resolved<'_>, report: &mut Report) {
         return;
     }
     for (name, text, place) in &component.entry.variables {
-        let named = Template::parse(text).is_ok_and(|t| t.names().any(|n| ALERT_ONLY.contains(&n)));
-        if named || ALERT_ONLY.contains(&name.as_str()) {
+        let named = Template::parse(text).is_ok_and(|t| t.names().any(alert_only));
+        if named || alert_only(name) {
             let want = "no such variable: only the alert component reads it";
             report.error("secret-exposed", place, "a channel's secret", want);
         }
     }
 }
 
+/// Only the alert component reads these; in a check they would be one compromise
+/// more away from every channel.
+fn alert_only(name: &str) -> bool {
+    channel::VARIABLES.contains(&name)
+}
+
 fn misspelt(component: &Resolved<'_>, kind: Kind, report: &mut Report) {
     let known = kind.variables();
     for (name, _, place) in &component.entry.variables {
-        if !known.contains(&name.as_str()) && !ALERT_ONLY.contains(&name.as_str()) {
+        if !known.contains(name) && !alert_only(name) {
             let got = format!("the unknown variable {name:?}");
             report.error(
                 "setting-unknown",
                 place,
                 &got,
-                &suggest(name, known.iter().copied()),
+                &suggest(name, known.iter().map(String::as_str)),
             );
         }
     }

@@ -4,21 +4,29 @@ use std::time::Duration;
 
 use super::common::{duration, show};
 use super::{Mistake, Reader};
-use crate::ledger::RETRY_MAX;
+use crate::channel::{self, Channel};
+use crate::incident::Reminders;
+use crate::ledger::Rules;
+use crate::outbox::RETRY_MAX;
+use crate::recurring::{self, Recurring};
 use crate::target::Url;
 
 /// The variables of the alert component. The only place where channel secrets are read.
 #[derive(Clone)]
 pub struct AlertSettings {
-    /// `webhook_url`: where alerts go; without one they are logged.
-    pub webhook_url: Option<Url>,
-    /// `webhook_secret`: `whsec_` and base64 of 24 to 64 bytes (Standard Webhooks);
-    /// without one messages are sent unsigned. Decoded here.
-    pub webhook_secret: Option<Vec<u8>>,
-    /// `webhook_timeout`: for one attempt; default 10 s.
-    pub webhook_timeout: Duration,
-    /// `webhook_retry_interval`: the first pause after a failed attempt; doubles; default 10 s.
-    pub webhook_retry_interval: Duration,
+    /// Where alerts go; without any they are logged.
+    pub channels: Vec<Channel>,
+    pub rules: Rules,
+    /// `maintenance`: windows that come again.
+    pub maintenance: Vec<Recurring>,
+    /// `deadman_url`: told once a minute that the alert component runs (healthchecks.io and
+    /// its kin), and with `/fail` behind it that checks do not.
+    pub deadman_url: Option<Url>,
+    /// `webhook_timeout`: for one attempt at any channel; default 10 s.
+    pub timeout: Duration,
+    /// `webhook_retry_interval`: the first pause after a failed attempt at any channel;
+    /// doubles; default 10 s.
+    pub retry_interval: Duration,
 }
 
 impl AlertSettings {
@@ -26,37 +34,46 @@ impl AlertSettings {
     /// A run of the alert component lasts no longer than the clouds let it.
     pub const TIMEOUT_MAX: Duration = Duration::from_secs(20);
     pub const RETRY_INTERVAL: Duration = Duration::from_secs(10);
+    pub const SETTLING_TIME: Duration = Duration::from_secs(30);
+    pub const SETTLING_TIME_MAX: Duration = Duration::from_secs(600);
+    pub const REMINDER_INTERVAL: Duration = Duration::from_secs(4 * 3_600);
+    pub const REMINDERS_MAX: u32 = 6;
 
     pub fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<Mistake>> {
         let mut r = Reader::new(get);
-        let webhook_url = r.text("webhook_url").and_then(|text| {
-            let url = Url::parse(&text);
-            if url.is_none() {
-                // A webhook's URL is a secret itself.
-                r.mistake(
-                    "webhook_url",
-                    "a text that is not shown",
-                    "an http or https URL without user name",
-                );
-            }
-            url
-        });
-        let webhook_secret = r.text("webhook_secret").and_then(|text| {
-            let secret = decode_secret(&text);
-            if secret.is_none() {
-                r.mistake(
-                    "webhook_secret",
-                    "a text that is not shown",
-                    "whsec_ and base64 of 24 to 64 bytes",
-                );
-            }
-            secret
-        });
         let settings = Self {
-            webhook_url,
-            webhook_secret,
-            webhook_timeout: bounded(&mut r, "webhook_timeout", Self::TIMEOUT, Self::TIMEOUT_MAX),
-            webhook_retry_interval: bounded(
+            channels: channel::read(&mut r),
+            maintenance: r.parsed(
+                "maintenance",
+                Vec::new(),
+                recurring::WANT,
+                Recurring::parse_all,
+            ),
+            deadman_url: channel::secret_url(&mut r, "deadman_url"),
+            rules: Rules {
+                // `startup_message`: `on` or `off` (default).
+                announces: r.parsed("startup_message", false, "on or off", |t| match t {
+                    "on" => Some(true),
+                    "off" => Some(false),
+                    _ => None,
+                }),
+                // `settling_time`: how long a first message waits for fresh outcomes of the
+                // service's other checks; default 30 s, 0 to wait for none.
+                settling_time: settling_time(&mut r),
+                reminders: Reminders {
+                    // `reminder_interval`: default 4 h.
+                    interval: duration(&mut r, "reminder_interval", Self::REMINDER_INTERVAL),
+                    // `reminders_max`: of one incident; default 6, 0 for none.
+                    max: r.parsed(
+                        "reminders_max",
+                        Self::REMINDERS_MAX,
+                        "a number from 0 to 1000",
+                        |t| t.parse().ok().filter(|n| *n <= 1_000),
+                    ),
+                },
+            },
+            timeout: bounded(&mut r, "webhook_timeout", Self::TIMEOUT, Self::TIMEOUT_MAX),
+            retry_interval: bounded(
                 &mut r,
                 "webhook_retry_interval",
                 Self::RETRY_INTERVAL,
@@ -67,21 +84,21 @@ impl AlertSettings {
     }
 }
 
+fn settling_time(r: &mut Reader<'_>) -> Duration {
+    if r.text("settling_time").as_deref() == Some("0") {
+        return Duration::ZERO;
+    }
+    let (default, max) = (
+        AlertSettings::SETTLING_TIME,
+        AlertSettings::SETTLING_TIME_MAX,
+    );
+    bounded(r, "settling_time", default, max)
+}
+
 fn bounded(r: &mut Reader<'_>, key: &str, default: Duration, max: Duration) -> Duration {
     let value = duration(r, key, default);
     if value > max {
         r.mistake(key, &show(value), &format!("at most {}", show(max)));
     }
     value.min(max)
-}
-
-fn decode_secret(text: &str) -> Option<Vec<u8>> {
-    use base64::Engine as _;
-    let engine = base64::engine::GeneralPurpose::new(
-        &base64::alphabet::STANDARD,
-        base64::engine::GeneralPurposeConfig::new()
-            .with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent),
-    );
-    let bytes = engine.decode(text.strip_prefix("whsec_")?).ok()?;
-    (24..=64).contains(&bytes.len()).then_some(bytes)
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Reader;
+use crate::diagnosis::Role;
 
 /// How loud an alert is.
 #[derive(
@@ -16,6 +17,17 @@ pub enum Severity {
 }
 
 impl Severity {
+    pub const WANT: &str = "critical, warning or info";
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "critical" => Severity::Critical,
+            "warning" => Severity::Warning,
+            "info" => Severity::Info,
+            _ => return None,
+        })
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Severity::Info => "info",
@@ -40,6 +52,11 @@ pub struct Common {
     pub runbook: String,
     /// `runbook_url`: where to read more.
     pub runbook_url: String,
+    /// `role`: what part of the picture the check shows; default its id, where that is one,
+    /// or else what its kind of check shows.
+    pub role: Option<Role>,
+    /// `flapping`: `on` (default) or `off`.
+    pub flapping: bool,
     pub pace: Pace,
     /// `timeout`: the one deadline over everything a probe does; default 10 s,
     /// below the retry interval, at most 25 s.
@@ -133,20 +150,22 @@ impl Common {
                 &format!("at most {}", show(Self::TIMEOUT_MAX)),
             );
         }
+        let of_id = Role::parse(&check).filter(|r| *r != Role::Witness);
         Self {
+            role: r.parsed("role", of_id, Role::WANT, |t| Role::parse(t).map(Some)),
+            flapping: r.parsed("flapping", true, "on or off", |t| match t {
+                "on" => Some(true),
+                "off" => Some(false),
+                _ => None,
+            }),
             label: bounded(r, "label", LABEL_CHARS_MAX).unwrap_or_else(|| check.clone()),
             check,
             service,
             severity: r.parsed(
                 "severity",
                 Severity::Critical,
-                "critical, warning or info",
-                |t| match t {
-                    "critical" => Some(Severity::Critical),
-                    "warning" => Some(Severity::Warning),
-                    "info" => Some(Severity::Info),
-                    _ => None,
-                },
+                Severity::WANT,
+                Severity::parse,
             ),
             runbook: bounded(r, "runbook", RUNBOOK_CHARS_MAX).unwrap_or_default(),
             runbook_url: bounded(r, "runbook_url", RUNBOOK_CHARS_MAX).unwrap_or_default(),

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use watchbell_core::diagnosis::Role;
 use watchbell_core::monitor::{Definition, Event, Monitor, Policy, step};
 use watchbell_core::outcome::{Identity, Kind, Outcome};
 use watchbell_core::settings::{Pace, Severity, Threshold};
@@ -19,6 +20,7 @@ pub fn policy() -> Policy {
         failure_threshold: 2,
         success_threshold: 1,
         thresholds: [30, 14, 7, 3, 1].map(Threshold::Days).to_vec(),
+        flapping: false,
     }
 }
 
@@ -28,6 +30,7 @@ pub fn definition() -> Definition {
         label: "Headscale API".into(),
         service: "headscale".into(),
         severity: Severity::Critical,
+        role: Role::Health,
         probe: "http".into(),
         target: "https://hs.example.com/health".into(),
         runbook: "check the service's status and logs".into(),
@@ -80,5 +83,8 @@ pub fn word(event: &Event) -> &'static str {
         Event::Triggered { .. } => "triggered",
         Event::Resolved { .. } => "resolved",
         Event::CertificateExpiring { .. } => "expiring",
+        Event::CertificateRenewed { .. } => "renewed",
+        Event::Flapping { .. } => "flapping",
+        Event::Settled { .. } => "settled",
     }
 }

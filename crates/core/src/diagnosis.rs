@@ -1,0 +1,544 @@
+//! Which layer broke: the evidence table, over the latest outcomes of all checks of a service.
+
+use serde::{Deserialize, Serialize};
+
+use crate::outcome::Kind;
+
+/// What part of the picture a check shows: `role` in its stanza.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    Health,
+    Derp,
+    Key,
+    Port,
+    Certificate,
+    Control,
+    /// A target that is not the service's and not this node's: only evidence.
+    Witness,
+    /// Counts for rows about everything, and for none about itself.
+    #[default]
+    Other,
+}
+
+impl Role {
+    pub const WANT: &str = "health, derp, key, port, certificate, control, witness or other";
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "health" => Role::Health,
+            "derp" => Role::Derp,
+            "key" => Role::Key,
+            "port" => Role::Port,
+            "certificate" => Role::Certificate,
+            "control" => Role::Control,
+            "witness" => Role::Witness,
+            "other" => Role::Other,
+            _ => return None,
+        })
+    }
+
+    /// Asked over HTTP through whatever stands before the service.
+    fn over_http(self) -> bool {
+        matches!(self, Role::Health | Role::Derp | Role::Key | Role::Other)
+    }
+}
+
+/// How a check fails.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    pub kind: Kind,
+    pub reason: Option<String>,
+    pub http_status: Option<u16>,
+}
+
+/// The latest outcome of one check: well, or failing; below its threshold counts too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub role: Role,
+    /// `http`, `tcp`, `certificate`: what `Other` is asked over.
+    pub http: bool,
+    pub failing: Option<Failure>,
+}
+
+/// Why a service is down, as far as its checks can tell.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// Stable; for rules and receivers.
+    pub id: &'static str,
+    /// For people, without a full stop.
+    pub sentence: &'static str,
+    /// What to do.
+    pub action: &'static str,
+}
+
+/// One row of the table.
+struct Row {
+    cause: Cause,
+    holds: fn(&Evidence<'_>) -> bool,
+}
+
+/// In the order in which they are tried; the first that holds is the cause.
+const TABLE: &[Row] = &[
+    Row {
+        cause: Cause {
+            id: "dns",
+            sentence: "the name does not resolve",
+            action: "check the name's DNS records and the resolver",
+        },
+        // Over HTTP a silent resolver is told as a timeout.
+        holds: |e| e.any(&[Kind::Dns]) && e.only(&[Kind::Dns, Kind::Timeout]),
+    },
+    Row {
+        cause: Cause {
+            id: "process-down",
+            sentence: "connections are refused: the process is down or its port is closed",
+            action: "check the service's status and logs, and that it listens",
+        },
+        holds: |e| e.port_fails(&[Kind::ConnectRefused]) && e.http_down(),
+    },
+    Row {
+        cause: Cause {
+            id: "host-unreachable",
+            sentence: "connections get no answer: a firewall drops them or the host is down",
+            action: "check firewall rules and the host",
+        },
+        holds: |e| e.port_fails(&[Kind::ConnectTimeout, Kind::Unreachable]) && e.http_down(),
+    },
+    Row {
+        cause: Cause {
+            id: "network-split",
+            sentence: "the port is closed on the path that clients take, while HTTP answers",
+            action: "check firewall rules, verify the reverse proxy runs",
+        },
+        holds: |e| {
+            e.fails(Role::Port, &CONNECTING)
+                && e.http_well()
+                && e.fail_only(&[Role::Port, Role::Certificate])
+        },
+    },
+    Row {
+        cause: Cause {
+            id: "certificate",
+            sentence: "the certificate is not accepted, so nothing gets through TLS",
+            action: "renew the certificate, check ACME",
+        },
+        holds: |e| {
+            e.any(&[Kind::Certificate])
+                && e.not_failing(Role::Port)
+                && e.only(&[Kind::Certificate, Kind::Tls])
+        },
+    },
+    Row {
+        cause: Cause {
+            id: "backend-down",
+            sentence: "the proxy answers for a service that does not: the process is down behind it",
+            action: "check the service's status and logs; the proxy itself works",
+        },
+        holds: |e| {
+            e.not_failing(Role::Port)
+                && e.not_failing(Role::Certificate)
+                && e.http_down()
+                && e.every_http_answers(502..=504)
+        },
+    },
+    Row {
+        cause: Cause {
+            id: "key-changed",
+            sentence: "the server's public key changed: its Noise key was lost and every client must re-authenticate",
+            action: "restore Headscale's noise private key from a backup; a new key that is meant is accepted with headscale_public_key",
+        },
+        holds: |e| e.reason("key-changed") && e.fail_only(&[Role::Key, Role::Control]),
+    },
+    Row {
+        cause: Cause {
+            id: "database",
+            sentence: "the service answers and says that it is not well: its database is down, or an upgrade went wrong",
+            action: "check the service's status and logs, and its database",
+        },
+        holds: |e| e.fail_only(&[Role::Health]) && e.only(&ANSWERED),
+    },
+    Row {
+        cause: Cause {
+            id: "key-routing",
+            sentence: "only the control API's key is not served: the proxy routes it elsewhere",
+            action: "check reverse proxy routing",
+        },
+        holds: |e| e.fail_only(&[Role::Key]) && e.only(&ANSWERED),
+    },
+    Row {
+        cause: Cause {
+            id: "derp",
+            sentence: "only the DERP relay fails: clients behind hard NAT lose their fallback",
+            action: "check the DERP configuration",
+        },
+        holds: |e| e.fail_only(&[Role::Derp]) && e.only(&ANSWERED),
+    },
+    Row {
+        cause: Cause {
+            id: "control-protocol",
+            sentence: "only the control protocol fails: a proxy strips Upgrade, or another server holds the key",
+            action: "check that the reverse proxy passes Upgrade for /ts2021",
+        },
+        holds: |e| e.fail_only(&[Role::Control]),
+    },
+];
+
+/// Told of this node, not of a service: see [`uplink`].
+pub const UPLINK: Cause = Cause {
+    id: "uplink",
+    sentence: "targets that have nothing to do with each other fail together: this node's own network is at fault",
+    action: "check the network of the node that Watchbell runs on",
+};
+
+/// Told of this node: a check has not run.
+pub const SILENT: Cause = Cause {
+    id: "silent",
+    sentence: "a check has not run for three intervals, so nothing is known of its target",
+    action: "check that Watchbell's triggers run; of a check that was removed, run: watchbell forget <check>",
+};
+
+/// The connection itself fails.
+const CONNECTING: [Kind; 3] = [
+    Kind::ConnectRefused,
+    Kind::ConnectTimeout,
+    Kind::Unreachable,
+];
+/// Something answered, or took the connection and did not.
+const ANSWERED: [Kind; 5] = [
+    Kind::Status,
+    Kind::Body,
+    Kind::Protocol,
+    Kind::Timeout,
+    Kind::Latency,
+];
+/// What a node without network sees. Not a refused connection: somebody refused it.
+const NETWORK: [Kind; 4] = [
+    Kind::Dns,
+    Kind::ConnectTimeout,
+    Kind::Unreachable,
+    Kind::Timeout,
+];
+/// Fewer independent targets prove nothing about the node.
+const OTHERS_MIN: usize = 2;
+
+/// The first row that holds; without one there is no guess.
+pub fn diagnose(seen: &[Seen]) -> Option<&'static Cause> {
+    let e = Evidence(seen);
+    e.failing().next()?;
+    let row = TABLE.iter().find(|row| (row.holds)(&e))?;
+    Some(&row.cause)
+}
+
+/// The cause that a record or a message names.
+pub fn cause(id: &str) -> Option<&'static Cause> {
+    let rows = TABLE.iter().map(|row| &row.cause);
+    rows.chain([&UPLINK, &SILENT]).find(|c| c.id == id)
+}
+
+/// Whether a failing service is this node's own fault. Each of `others` is a target that
+/// has nothing to do with it (another service, a witness): whether all of it fails as if
+/// there were no network.
+pub fn uplink(others: &[bool]) -> bool {
+    others.len() >= OTHERS_MIN && others.iter().all(|fails| *fails)
+}
+
+impl Seen {
+    /// Fails as if there were no network. HTTP's host may call anything that is not reached
+    /// refused, so there it tells nothing, if only something else does.
+    pub fn cut_off(&self) -> bool {
+        let kind = self.failing.as_ref().map(|f| f.kind);
+        kind.is_some_and(|k| NETWORK.contains(&k) || (self.http && k == Kind::ConnectRefused))
+    }
+
+    /// Fails so beyond doubt.
+    pub fn surely_cut_off(&self) -> bool {
+        let kind = self.failing.as_ref().map(|f| f.kind);
+        kind.is_some_and(|k| NETWORK.contains(&k))
+    }
+}
+
+/// The outcomes of one service's checks, asked as the table asks.
+struct Evidence<'a>(&'a [Seen]);
+
+impl Evidence<'_> {
+    fn failing(&self) -> impl Iterator<Item = (&Seen, &Failure)> {
+        let pairs = self.0.iter().map(|s| (s, s.failing.as_ref()));
+        pairs.filter_map(|(seen, failing)| failing.map(|f| (seen, f)))
+    }
+
+    /// Something fails so.
+    fn any(&self, kinds: &[Kind]) -> bool {
+        self.failing().any(|(_, f)| kinds.contains(&f.kind))
+    }
+
+    /// Nothing fails otherwise.
+    fn only(&self, kinds: &[Kind]) -> bool {
+        self.failing().all(|(_, f)| kinds.contains(&f.kind))
+    }
+
+    fn reason(&self, reason: &str) -> bool {
+        self.failing()
+            .any(|(_, f)| f.reason.as_deref() == Some(reason))
+    }
+
+    /// What fails has one of these roles, and something of another role does not fail.
+    fn fail_only(&self, roles: &[Role]) -> bool {
+        self.failing().all(|(s, _)| roles.contains(&s.role))
+            && self.0.iter().any(|s| !roles.contains(&s.role))
+    }
+
+    /// There is such a check, and all of them fail so.
+    fn fails(&self, role: Role, kinds: &[Kind]) -> bool {
+        let mut of_role = self.0.iter().filter(|s| s.role == role).peekable();
+        of_role.peek().is_some()
+            && of_role.all(|s| s.failing.as_ref().is_some_and(|f| kinds.contains(&f.kind)))
+    }
+
+    fn not_failing(&self, role: Role) -> bool {
+        self.failing().all(|(s, _)| s.role != role)
+    }
+
+    /// As the port check has it; without one, as every failing check has it.
+    fn port_fails(&self, kinds: &[Kind]) -> bool {
+        match self.0.iter().any(|s| s.role == Role::Port) {
+            true => self.fails(Role::Port, kinds),
+            false => self.only(kinds),
+        }
+    }
+
+    fn http(&self) -> impl Iterator<Item = &Seen> {
+        self.0.iter().filter(|s| s.http && s.role.over_http())
+    }
+
+    /// Every HTTP check fails (there may be none).
+    fn http_down(&self) -> bool {
+        self.http().all(|s| s.failing.is_some())
+    }
+
+    fn http_well(&self) -> bool {
+        self.http().next().is_some() && self.http().all(|s| s.failing.is_none())
+    }
+
+    fn every_http_answers(&self, codes: std::ops::RangeInclusive<u16>) -> bool {
+        self.http().next().is_some()
+            && self.http().all(|s| {
+                let status = s.failing.as_ref().and_then(|f| f.http_status);
+                status.is_some_and(|code| codes.contains(&code))
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Role; 5] = [
+        Role::Health,
+        Role::Derp,
+        Role::Key,
+        Role::Port,
+        Role::Certificate,
+    ];
+
+    fn failure(kind: Kind) -> Failure {
+        Failure {
+            kind,
+            reason: None,
+            http_status: None,
+        }
+    }
+
+    fn status(code: u16) -> Failure {
+        Failure {
+            http_status: Some(code),
+            ..failure(Kind::Status)
+        }
+    }
+
+    /// The five checks, well but for those named.
+    fn seen(failing: &[(Role, Failure)]) -> Vec<Seen> {
+        let of = |role| failing.iter().find(|(r, _)| *r == role);
+        ALL.iter()
+            .map(|role| Seen {
+                role: *role,
+                http: role.over_http(),
+                failing: of(*role).map(|(_, f)| f.clone()),
+            })
+            .collect()
+    }
+
+    fn id(failing: &[(Role, Failure)]) -> Option<&'static str> {
+        diagnose(&seen(failing)).map(|c| c.id)
+    }
+
+    fn all(kind: Kind) -> Vec<(Role, Failure)> {
+        ALL.map(|role| (role, failure(kind))).to_vec()
+    }
+
+    fn http(f: &Failure) -> Vec<(Role, Failure)> {
+        [Role::Health, Role::Derp, Role::Key]
+            .map(|role| (role, f.clone()))
+            .to_vec()
+    }
+
+    #[test]
+    fn each_row_reads_as_the_table_does() {
+        use Kind::*;
+        let [health, derp, key, port, certificate] = ALL;
+        let changed = Failure {
+            reason: Some("key-changed".into()),
+            ..failure(Protocol)
+        };
+        let mut dns_and_silence = all(Dns);
+        dns_and_silence[0].1.kind = Timeout;
+        let no_tls = [
+            http(&failure(Tls)),
+            vec![(certificate, failure(Certificate))],
+        ]
+        .concat();
+        for (what, failing, want) in [
+            ("every check fails to resolve", all(Dns), Some("dns")),
+            (
+                "one of them is silent over it",
+                dns_and_silence,
+                Some("dns"),
+            ),
+            (
+                "TCP refused, everything down",
+                all(ConnectRefused),
+                Some("process-down"),
+            ),
+            (
+                "TCP times out, everything down",
+                all(ConnectTimeout),
+                Some("host-unreachable"),
+            ),
+            ("no way there", all(Unreachable), Some("host-unreachable")),
+            (
+                "TCP down, HTTP up",
+                vec![(port, failure(ConnectRefused))],
+                Some("network-split"),
+            ),
+            (
+                "sockets down, HTTP up",
+                vec![
+                    (port, failure(ConnectTimeout)),
+                    (certificate, failure(ConnectTimeout)),
+                ],
+                Some("network-split"),
+            ),
+            (
+                "certificate invalid, HTTPS down",
+                no_tls,
+                Some("certificate"),
+            ),
+            (
+                "certificate invalid alone",
+                vec![(certificate, failure(Certificate))],
+                Some("certificate"),
+            ),
+            ("all HTTP 502", http(&status(502)), Some("backend-down")),
+            (
+                "/health fails, the others up",
+                vec![(health, status(500))],
+                Some("database"),
+            ),
+            (
+                "only /key fails",
+                vec![(key, status(404))],
+                Some("key-routing"),
+            ),
+            (
+                "the key changed",
+                vec![(key, changed.clone())],
+                Some("key-changed"),
+            ),
+            ("only DERP fails", vec![(derp, status(404))], Some("derp")),
+            // No rule fits: no guess.
+            ("all HTTP 500", http(&status(500)), None),
+            (
+                "/health and /key",
+                vec![(health, status(500)), (key, status(404))],
+                None,
+            ),
+            (
+                "502 from one of three",
+                vec![(health, status(502)), (key, status(502))],
+                None,
+            ),
+            ("a fault of ours", vec![(health, failure(Internal))], None),
+            ("TLS fails without a word", all(Tls), None),
+            ("nothing fails", vec![], None),
+        ] {
+            assert_eq!(id(&failing), want, "{what}");
+        }
+        let control = Seen {
+            role: Role::Control,
+            http: false,
+            failing: Some(failure(Protocol)),
+        };
+        let seen = [seen(&[]), vec![control]].concat();
+        assert_eq!(diagnose(&seen).map(|c| c.id), Some("control-protocol"));
+    }
+
+    /// Where two rows could hold, the layer further down is the cause.
+    #[test]
+    fn a_tie_goes_to_the_lower_layer() {
+        use Kind::*;
+        let mut refused = all(ConnectRefused);
+        refused[2].1.reason = Some("key-changed".into());
+        assert_eq!(id(&refused), Some("process-down"));
+        let mut expired = all(Certificate);
+        expired.retain(|(role, _)| *role != Role::Port);
+        assert_eq!(id(&expired), Some("certificate"));
+        // Two faults at once: neither explains the other.
+        let two = [
+            http(&status(502)),
+            vec![(Role::Certificate, failure(Certificate))],
+        ]
+        .concat();
+        assert_eq!(id(&two), None);
+    }
+
+    #[test]
+    fn a_check_alone_explains_only_what_it_sees() {
+        let alone = |role, f: &Failure| {
+            let seen = [Seen {
+                role,
+                http: true,
+                failing: Some(f.clone()),
+            }];
+            diagnose(&seen).map(|c| c.id)
+        };
+        // Nothing else is well, so "only" says nothing.
+        assert_eq!(alone(Role::Health, &status(500)), None);
+        assert_eq!(
+            alone(Role::Other, &failure(Kind::ConnectRefused)),
+            Some("process-down")
+        );
+        assert_eq!(alone(Role::Other, &failure(Kind::Dns)), Some("dns"));
+    }
+
+    #[test]
+    fn the_node_is_at_fault_when_two_others_fail_and_none_is_well() {
+        for (others, want) in [
+            (&[][..], false),
+            (&[true], false),
+            (&[true, false], false),
+            (&[true, true], true),
+            (&[true, true, false], false),
+        ] {
+            assert_eq!(uplink(others), want, "{others:?}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_used_once_and_leads_back_to_its_cause() {
+        let ids: std::collections::BTreeSet<&str> = TABLE.iter().map(|r| r.cause.id).collect();
+        assert_eq!(ids.len(), TABLE.len());
+        for id in ids.into_iter().chain(["uplink", "silent"]) {
+            assert_eq!(cause(id).map(|c| c.id), Some(id));
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! One service's outage: what fails, since when, why, and what has been said of it.
+//!
+//! Checks open and end it by their transitions; what is said follows from comparing what
+//! is with what was said last. So an incident that is held back (by a silence, say) loses
+//! nothing: it is compared again later.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest;
+use crate::monitor::{Definition, Event, Transition};
+use crate::operator::{Held, Hold};
+use crate::outcome::Kind;
+use crate::settings::Severity;
+use crate::time::UnixMs;
+
+/// What the alert component keeps of one service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    pub open: Option<Incident>,
+    /// Over, and that not told yet; oldest first.
+    pub ended: Vec<Incident>,
+    /// Others that were over and held back: counted only.
+    #[serde(default)]
+    pub folded: u32,
+}
+
+/// Ended incidents kept of one service while they are held back. Beyond it the oldest of
+/// which nothing was said is only counted.
+const ENDED_MAX: usize = 20;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Incident {
+    /// `inc_` and 32 hex digits, derived from what opened it.
+    pub id: String,
+    pub service: String,
+    /// When the first failure was confirmed.
+    pub opened_at: UnixMs,
+    /// The first failure.
+    pub failing_since: UnixMs,
+    /// By check id; those that have recovered too.
+    pub checks: BTreeMap<String, Affected>,
+    /// The id of a [`crate::diagnosis::Cause`].
+    pub cause: Option<String>,
+    /// The highest that it has had: who was told of it is also told of its end.
+    pub peak: Severity,
+    pub resolved_at: Option<UnixMs>,
+    pub said: Option<Said>,
+    /// What has held it back.
+    #[serde(default)]
+    pub held: Option<Held>,
+}
+
+/// One check's part in an incident.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Affected {
+    /// As it was when it failed.
+    pub definition: Definition,
+    pub failing_since: UnixMs,
+    pub kind: Option<Kind>,
+    pub reason: Option<String>,
+    pub detail: String,
+    pub recovered_at: Option<UnixMs>,
+    /// Up and down too often to be called either.
+    pub flapping: bool,
+}
+
+/// What was last said of an incident.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    pub at: UnixMs,
+    pub view: View,
+    /// Messages since it opened, the first included: the next one's number.
+    pub messages: u32,
+    pub reminders: u32,
+    pub acknowledged: bool,
+}
+
+/// What a message is worth sending for when it changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    pub severity: Severity,
+    pub cause: Option<String>,
+    pub flapping: BTreeSet<String>,
+}
+
+/// What there is to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Telling {
+    Triggered,
+    Updated,
+    Reminder,
+    Acknowledged,
+    Resolved,
+}
+
+/// When reminders are due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reminders {
+    pub interval: Duration,
+    pub max: u32,
+}
+
+/// What is known of a service at one look, beside its incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    pub now: UnixMs,
+    /// The outcomes of all checks are newer than the last change, or were waited for long
+    /// enough: a cause may be named.
+    pub settled: bool,
+    /// Somebody looks after it.
+    pub acknowledged: bool,
+}
+
+impl Service {
+    /// Takes a check's transition in, in the order in which they happened.
+    pub fn apply(&mut self, transition: &Transition, born_at: UnixMs) {
+        let Transition {
+            sequence,
+            at,
+            definition,
+            event,
+        } = transition;
+        let check = &definition.check;
+        match event {
+            Event::Triggered {
+                failing_since,
+                kind,
+                reason,
+                detail,
+            } => {
+                let affected = Affected {
+                    definition: definition.clone(),
+                    failing_since: *failing_since,
+                    kind: Some(*kind),
+                    reason: reason.clone(),
+                    detail: detail.clone(),
+                    recovered_at: None,
+                    flapping: false,
+                };
+                self.join(
+                    affected,
+                    *at,
+                    &[check, &born_at.0.to_string(), &sequence.to_string()],
+                );
+            }
+            Event::Resolved { .. } => {
+                if let Some(affected) = self.affected(check) {
+                    affected.recovered_at = Some(*at);
+                    affected.flapping = false;
+                }
+            }
+            Event::Flapping { detail } => {
+                let affected = Affected {
+                    definition: definition.clone(),
+                    failing_since: *at,
+                    kind: None,
+                    reason: Some(FLAPPING.into()),
+                    detail: detail.clone(),
+                    recovered_at: None,
+                    flapping: true,
+                };
+                self.join(
+                    affected,
+                    *at,
+                    &[check, &born_at.0.to_string(), &sequence.to_string()],
+                );
+            }
+            Event::Settled { down } => {
+                if let Some(affected) = self.affected(check) {
+                    affected.flapping = false;
+                    if !down {
+                        affected.recovered_at = Some(*at);
+                    }
+                }
+            }
+            Event::CertificateExpiring { .. } | Event::CertificateRenewed { .. } => {}
+        }
+    }
+
+    /// Opens an incident, or adds to the open one. One that is over but for its end being
+    /// looked at is another outage, unless this failure began before that end.
+    pub fn join(&mut self, affected: Affected, at: UnixMs, opener: &[&str]) {
+        if let Some(over_at) = self.open.as_ref().and_then(Incident::over_at)
+            && affected.failing_since > over_at
+        {
+            self.end(over_at);
+        }
+        let service = &affected.definition.service;
+        let incident = self.open.get_or_insert_with(|| Incident {
+            id: digest::id("inc_", &[&[service.as_str()], opener].concat()),
+            service: service.clone(),
+            opened_at: at,
+            failing_since: affected.failing_since,
+            checks: BTreeMap::new(),
+            cause: None,
+            peak: Severity::Info,
+            resolved_at: None,
+            said: None,
+            held: None,
+        });
+        incident.opened_at = incident.opened_at.min(at);
+        incident.failing_since = incident.failing_since.min(affected.failing_since);
+        incident.peak = incident.peak.max(affected.definition.severity);
+        match incident.checks.get_mut(&affected.definition.check) {
+            // A relapse: since when it fails is told of the whole.
+            Some(known) => {
+                let failing_since = known.failing_since.min(affected.failing_since);
+                *known = Affected {
+                    failing_since,
+                    ..affected
+                };
+            }
+            None => {
+                let check = affected.definition.check.clone();
+                incident.checks.insert(check, affected);
+            }
+        }
+    }
+
+    fn affected(&mut self, check: &str) -> Option<&mut Affected> {
+        self.open.as_mut()?.checks.get_mut(check)
+    }
+
+    /// Keeps what is held back bounded.
+    pub fn fold(&mut self) {
+        while self.ended.len() > ENDED_MAX {
+            let Some(oldest) = self.ended.iter().position(|i| i.said.is_none()) else {
+                return;
+            };
+            if !self.ended.remove(oldest).expected() {
+                self.folded += 1;
+            }
+        }
+    }
+
+    /// The open incident is over.
+    pub fn end(&mut self, at: UnixMs) {
+        if let Some(mut incident) = self.open.take() {
+            incident.resolved_at = Some(at);
+            self.ended.push(incident);
+        }
+    }
+}
+
+/// The reason of a check that flaps.
+pub const FLAPPING: &str = "flapping";
+
+impl Incident {
+    /// When the last of its checks recovered; `None` while one has not.
+    pub fn over_at(&self) -> Option<UnixMs> {
+        let ends: Option<Vec<UnixMs>> = self.checks.values().map(|a| a.recovered_at).collect();
+        ends?.into_iter().max()
+    }
+
+    /// The highest severity of what fails.
+    pub fn severity(&self) -> Severity {
+        let failing = self.checks.values().filter(|a| a.recovered_at.is_none());
+        let highest = failing.map(|a| a.definition.severity).max();
+        highest.unwrap_or(self.peak)
+    }
+
+    /// Notes what holds it back. A silence or a fault of this node's network is not
+    /// forgotten over maintenance: what they held is told.
+    pub fn hold(&mut self, held: &Held) {
+        match &mut self.held {
+            Some(known) if known.by != Hold::Maintenance => {}
+            Some(known) if held.by == Hold::Maintenance => {
+                known.from = known.from.min(held.from);
+                known.until = known.until.max(held.until);
+            }
+            known => *known = Some(held.clone()),
+        }
+    }
+
+    /// Whether it came and went inside maintenance.
+    pub fn expected(&self) -> bool {
+        self.said.is_none()
+            && self.held.as_ref().is_some_and(|held| {
+                held.by == Hold::Maintenance
+                    && held.from <= self.failing_since
+                    && self.resolved_at.is_some_and(|at| at <= held.until)
+            })
+    }
+
+    fn view(&self) -> View {
+        let flaps = self.checks.iter().filter(|(_, a)| a.flapping);
+        View {
+            severity: self.severity(),
+            cause: self.cause.clone(),
+            flapping: flaps.map(|(check, _)| check.clone()).collect(),
+        }
+    }
+
+    /// What is to be said now, if anything.
+    pub fn next(&self, moment: Moment, reminders: Reminders) -> Option<Telling> {
+        let Some(said) = &self.said else {
+            return if self.resolved_at.is_some() {
+                // One message that tells both.
+                Some(Telling::Resolved)
+            } else {
+                moment.settled.then_some(Telling::Triggered)
+            };
+        };
+        if self.resolved_at.is_some() {
+            return Some(Telling::Resolved);
+        }
+        if moment.settled && said.view != self.view() {
+            return Some(Telling::Updated);
+        }
+        // What was told once holds, also where it cannot be read now.
+        if said.acknowledged {
+            return None;
+        }
+        if moment.acknowledged {
+            return Some(Telling::Acknowledged);
+        }
+        // A clock that went back waits no longer than the interval.
+        let due = moment.now.since(said.at) >= reminders.interval;
+        (due && said.reminders < reminders.max).then_some(Telling::Reminder)
+    }
+
+    /// Notes that it was said. Gives the message's number within the incident.
+    pub fn say(&mut self, telling: Telling, now: UnixMs) -> u32 {
+        let view = self.view();
+        let said = self.said.get_or_insert_with(|| Said {
+            at: now,
+            view: view.clone(),
+            messages: 0,
+            reminders: 0,
+            acknowledged: false,
+        });
+        said.at = now;
+        match telling {
+            Telling::Reminder => said.reminders += 1,
+            Telling::Acknowledged => said.acknowledged = true,
+            // Only these say that something has changed.
+            Telling::Triggered | Telling::Updated | Telling::Resolved => said.view = view,
+        }
+        said.messages += 1;
+        said.messages
+    }
+}

@@ -1,0 +1,764 @@
+//! From transitions to what is said: one incident a service, one message when it opens, one
+//! when it changes, one when it is over.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use support::*;
+use watchbell_core::diagnosis::Role;
+use watchbell_core::incident::Reminders;
+use watchbell_core::ledger::{Ledger, Look, NODE, Rules};
+use watchbell_core::monitor::{Monitor, Policy, step_awaited};
+use watchbell_core::notice::{About, Notice};
+use watchbell_core::operator::{Acknowledgement, Hold, Operator, Window};
+use watchbell_core::outcome::{Kind, Outcome};
+use watchbell_core::settings::Severity;
+use watchbell_core::time::UnixMs;
+
+const HOURS: u64 = 3_600;
+
+/// Some checks of some services, and the alert component that looks at them.
+struct Play {
+    monitors: BTreeMap<&'static str, Monitor>,
+    ledger: Ledger,
+    operator: Operator,
+    rules: Rules,
+    said: Vec<Notice>,
+}
+
+impl Play {
+    /// `(check, service, role)`, all of them well at second 0.
+    fn new(checks: &[(&'static str, &str, Role)]) -> Self {
+        let monitor = |(check, service, role): &(&'static str, &str, Role)| {
+            let mut definition = definition();
+            definition.check = (*check).into();
+            definition.label = (*check).into();
+            definition.service = (*service).into();
+            definition.role = *role;
+            definition.runbook = format!("look at {check}");
+            definition.target = match role {
+                Role::Witness => format!("{check}.example.net:443"),
+                _ => format!("{service}.example.com:443"),
+            };
+            definition.probe = match role {
+                Role::Port => "tcp",
+                Role::Certificate => "certificate",
+                _ => "http",
+            }
+            .into();
+            (
+                *check,
+                drive(&policy(), Monitor::new(definition, START), &[(0, up())]),
+            )
+        };
+        let mut play = Self {
+            monitors: checks.iter().map(monitor).collect(),
+            ledger: Ledger::default(),
+            operator: Operator::default(),
+            rules: Rules {
+                settling_time: Duration::from_secs(30),
+                reminders: Reminders {
+                    interval: Duration::from_secs(4 * HOURS),
+                    max: 2,
+                },
+                announces: false,
+            },
+            said: Vec::new(),
+        };
+        assert_eq!(play.look(0), Vec::<String>::new());
+        play
+    }
+
+    fn headscale() -> Self {
+        Self::new(&[
+            ("health", "headscale", Role::Health),
+            ("derp", "headscale", Role::Derp),
+            ("key", "headscale", Role::Key),
+            ("port", "headscale", Role::Port),
+        ])
+    }
+
+    fn probe(&mut self, second: u64, check: &'static str, outcome: Outcome) {
+        let monitor = self.monitors.remove(check).unwrap();
+        let policy = Policy {
+            flapping: true,
+            ..policy()
+        };
+        let monitor = step_awaited(monitor, &policy, &outcome, at(second));
+        self.monitors.insert(check, monitor);
+    }
+
+    fn all(&mut self, second: u64, outcome: &Outcome) {
+        for check in self.monitors.keys().copied().collect::<Vec<_>>() {
+            self.probe(second, check, outcome.clone());
+        }
+    }
+
+    /// What is new to say at that second, in words: `type service cause`.
+    fn look(&mut self, second: u64) -> Vec<String> {
+        let monitors: Vec<Monitor> = self.monitors.values().cloned().collect();
+        self.ledger.look(&Look {
+            monitors: &monitors,
+            unreadable: &BTreeSet::new(),
+            operator: &self.operator,
+            maintenance: &[],
+            rules: self.rules,
+            now: at(second),
+        });
+        let new = std::mem::take(&mut self.ledger.outbox.messages);
+        let new: Vec<Notice> = new.into_iter().map(|m| m.notice).collect();
+        self.said.extend(new.iter().cloned());
+        new.iter().map(words).collect()
+    }
+}
+
+fn words(notice: &Notice) -> String {
+    let cause = match &notice.about {
+        About::Incident { incident, .. } => incident.cause.clone().unwrap_or("?".into()),
+        About::Summary { incidents, .. } => format!("{}", incidents.len()),
+        _ => "-".into(),
+    };
+    format!("{} {} {cause}", notice.type_name(), notice.service)
+}
+
+fn refused() -> Outcome {
+    Outcome::failed(Kind::ConnectRefused, "connection refused")
+}
+
+#[test]
+fn an_outage_of_everything_is_told_once_and_so_is_its_end() {
+    let mut play = Play::headscale();
+    play.all(60, &refused());
+    assert!(play.look(60).is_empty(), "one failure never alerts");
+    play.all(80, &refused());
+    assert_eq!(play.look(80), ["alert.triggered headscale process-down"]);
+    assert!(play.look(81).is_empty(), "once");
+    play.all(140, &up());
+    assert_eq!(play.look(140), ["alert.resolved headscale process-down"]);
+    assert!(play.look(150).is_empty());
+    let [opened, over] = &play.said[..] else {
+        panic!("want two")
+    };
+    assert_eq!(opened.dedup_key(), over.dedup_key());
+    assert_ne!(opened.id, over.id);
+    let body = over.payload();
+    assert_eq!(body["data"]["duration_s"], 80);
+    assert_eq!(
+        body["data"]["checks"].as_array().unwrap().len(),
+        4,
+        "{body:#}"
+    );
+    assert!(!body["data"]["checks"][0]["recovered_at"].is_null());
+}
+
+#[test]
+fn the_first_message_waits_for_fresh_outcomes() {
+    let mut play = Play::headscale();
+    play.probe(60, "port", refused());
+    play.probe(80, "port", refused());
+    assert!(
+        play.look(80).is_empty(),
+        "the others' outcomes are older than the failure"
+    );
+    assert_eq!(play.ledger.suspect(), Some(at(60)));
+    for check in ["health", "derp", "key"] {
+        assert!(play.look(84).is_empty());
+        play.probe(84, check, refused());
+    }
+    assert_eq!(
+        play.look(84),
+        ["alert.triggered headscale process-down"],
+        "those below their threshold are evidence too"
+    );
+}
+
+#[test]
+fn the_first_message_waits_no_longer_than_the_settling_time() {
+    for (settling_s, told_at) in [(30, 110), (0, 80), (5, 85)] {
+        let mut play = Play::headscale();
+        play.rules.settling_time = Duration::from_secs(settling_s);
+        play.probe(60, "port", refused());
+        play.probe(80, "port", refused());
+        let first = (80..200).find(|second| !play.look(*second).is_empty());
+        assert_eq!(first, Some(told_at), "{settling_s} s");
+        // As far as can be told from what is known.
+        assert_eq!(
+            words(&play.said[0]),
+            "alert.triggered headscale network-split"
+        );
+    }
+}
+
+#[test]
+fn a_change_of_cause_is_told_once_it_is_certain() {
+    let mut play = Play::headscale();
+    play.probe(60, "health", down());
+    play.probe(80, "health", down());
+    for check in ["derp", "key", "port"] {
+        play.probe(80, check, up());
+    }
+    assert_eq!(play.look(80), ["alert.triggered headscale database"]);
+    play.probe(140, "port", refused());
+    assert!(
+        play.look(140).is_empty(),
+        "the others have not been asked since"
+    );
+    for check in ["health", "derp", "key"] {
+        play.probe(144, check, refused());
+    }
+    assert!(play.look(144).is_empty(), "nor port since they have turned");
+    play.probe(160, "port", refused());
+    assert_eq!(play.look(160), ["alert.updated headscale process-down"]);
+    assert!(play.look(161).is_empty());
+}
+
+/// What was looked at in one incident says nothing about the next.
+#[test]
+fn the_next_incident_waits_for_outcomes_of_its_own() {
+    let mut play = Play::headscale();
+    play.all(60, &refused());
+    play.all(80, &refused());
+    play.look(80);
+    play.all(140, &up());
+    play.look(140);
+    play.all(200, &up());
+    play.probe(260, "port", refused());
+    play.probe(280, "port", refused());
+    assert!(
+        play.look(280).is_empty(),
+        "the others were asked before it failed"
+    );
+    for check in ["health", "derp", "key"] {
+        play.probe(284, check, refused());
+    }
+    assert_eq!(play.look(284), ["alert.triggered headscale process-down"]);
+}
+
+#[test]
+fn a_recovery_check_by_check_is_one_end() {
+    let mut play = Play::headscale();
+    play.all(60, &refused());
+    play.all(80, &refused());
+    play.look(80);
+    for (second, check) in [(100, "port"), (104, "health"), (108, "key")] {
+        play.probe(second, check, up());
+        assert!(play.look(second).is_empty(), "after {check}");
+    }
+    play.probe(112, "derp", up());
+    assert_eq!(play.look(112), ["alert.resolved headscale process-down"]);
+}
+
+/// A failure that is not confirmed yet may be the same outage.
+#[test]
+fn an_end_waits_for_what_is_unproven() {
+    let mut play = Play::headscale();
+    play.probe(60, "port", refused());
+    play.probe(80, "port", refused());
+    for check in ["health", "derp", "key"] {
+        play.probe(84, check, refused());
+    }
+    play.look(84);
+    play.probe(100, "port", up());
+    assert!(
+        play.look(100).is_empty(),
+        "health may be about to be confirmed"
+    );
+    for check in ["health", "derp", "key"] {
+        play.probe(104, check, up());
+    }
+    assert_eq!(play.look(104), ["alert.resolved headscale process-down"]);
+}
+
+#[test]
+fn reminders_come_at_their_interval_and_end() {
+    let mut play = Play::headscale();
+    play.all(60, &refused());
+    play.all(80, &refused());
+    play.look(80);
+    let mut reminded = Vec::new();
+    for second in (80..20 * HOURS).step_by(60) {
+        play.all(second, &refused());
+        if let [said] = &play.look(second)[..] {
+            assert_eq!(said, "alert.reminder headscale process-down");
+            reminded.push(second / HOURS);
+        }
+    }
+    assert_eq!(reminded, [4, 8], "two, as configured");
+}
+
+#[test]
+fn who_looks_after_an_incident_is_not_reminded() {
+    let mut play = Play::headscale();
+    play.all(60, &refused());
+    play.all(80, &refused());
+    play.look(80);
+    let id = play.said[0].dedup_key().into_owned();
+    let acknowledgement = Acknowledgement {
+        at: at(90),
+        by: "ada".into(),
+        comment: "on it".into(),
+    };
+    play.operator.acknowledgements.insert(id, acknowledgement);
+    assert_eq!(play.look(90), ["alert.acknowledged headscale process-down"]);
+    assert_eq!(play.said[1].payload()["data"]["acknowledged"]["by"], "ada");
+    for second in (100..20 * HOURS).step_by(600) {
+        play.all(second, &refused());
+        assert!(play.look(second).is_empty());
+    }
+    play.all(20 * HOURS, &up());
+    assert_eq!(
+        play.look(20 * HOURS),
+        ["alert.resolved headscale process-down"]
+    );
+}
+
+fn window(hold: Hold, from: u64, until: u64) -> Window {
+    Window {
+        service: "headscale".into(),
+        from: at(from),
+        until: at(until),
+        by: "ada".into(),
+        comment: String::new(),
+        hold,
+    }
+}
+
+#[test]
+fn a_silence_holds_back_and_then_sums_up() {
+    for (hold, at_end) in [
+        (Hold::Silence, &["alert.summary headscale 1"][..]),
+        (Hold::Maintenance, &[]),
+    ] {
+        let mut play = Play::headscale();
+        play.operator
+            .windows
+            .insert("w".into(), window(hold, 0, 600));
+        for (second, outcome) in [(60, refused()), (80, refused()), (140, up())] {
+            play.all(second, &outcome);
+            assert!(play.look(second).is_empty(), "{hold:?} at {second} s");
+        }
+        assert_eq!(play.look(599), Vec::<String>::new());
+        assert_eq!(play.look(600), at_end, "{hold:?}");
+        assert!(play.look(601).is_empty());
+    }
+}
+
+#[test]
+fn what_is_still_down_at_the_end_is_told_at_once() {
+    for hold in [Hold::Silence, Hold::Maintenance] {
+        let mut play = Play::headscale();
+        play.operator
+            .windows
+            .insert("w".into(), window(hold, 0, 600));
+        for second in [60, 80, 140, 200, 590] {
+            play.all(second, &refused());
+            assert!(play.look(second).is_empty(), "{hold:?} at {second} s");
+        }
+        assert_eq!(play.look(600), ["alert.triggered headscale process-down"]);
+        assert_eq!(
+            play.said[0].payload()["data"]["failing_since"],
+            at(60).rfc3339()
+        );
+    }
+}
+
+#[test]
+fn what_was_told_before_a_silence_is_told_to_be_over_after_it() {
+    let mut play = Play::headscale();
+    play.all(60, &refused());
+    play.all(80, &refused());
+    play.look(80);
+    play.operator
+        .windows
+        .insert("w".into(), window(Hold::Silence, 90, 600));
+    play.all(140, &up());
+    assert!(play.look(140).is_empty());
+    assert_eq!(play.look(600), ["alert.resolved headscale process-down"]);
+}
+
+#[test]
+fn a_window_of_another_service_holds_nothing_back() {
+    let mut play = Play::headscale();
+    let mut other = window(Hold::Silence, 0, 600);
+    other.service = "mail".into();
+    play.operator.windows.insert("w".into(), other);
+    play.all(60, &refused());
+    play.all(80, &refused());
+    assert_eq!(play.look(80).len(), 1);
+}
+
+fn with_witnesses() -> Play {
+    Play::new(&[
+        ("health", "headscale", Role::Health),
+        ("port", "headscale", Role::Port),
+        ("here", "elsewhere", Role::Witness),
+        ("there", "elsewhere", Role::Witness),
+    ])
+}
+
+#[test]
+fn witnesses_that_fail_too_make_it_this_nodes_fault() {
+    let mut play = with_witnesses();
+    let cut_off = Outcome::failed(Kind::Unreachable, "unreachable");
+    play.all(60, &cut_off);
+    play.all(80, &cut_off);
+    assert_eq!(
+        play.look(80),
+        ["alert.triggered watchbell uplink"],
+        "and nothing else"
+    );
+    play.all(140, &up());
+    let over = play.look(140);
+    assert_eq!(
+        over,
+        [
+            "alert.resolved watchbell uplink",
+            "alert.summary headscale 1"
+        ]
+    );
+}
+
+#[test]
+fn what_the_network_hid_is_told_when_it_is_back() {
+    let mut play = with_witnesses();
+    let cut_off = Outcome::failed(Kind::Unreachable, "unreachable");
+    play.all(60, &cut_off);
+    play.all(80, &cut_off);
+    play.look(80);
+    play.all(140, &cut_off);
+    assert!(play.look(140).is_empty());
+    play.probe(200, "here", up());
+    play.probe(200, "there", up());
+    play.probe(200, "port", refused());
+    play.probe(200, "health", refused());
+    assert_eq!(
+        play.look(205),
+        ["alert.resolved watchbell uplink"],
+        "what was found without a network proves nothing"
+    );
+    play.probe(220, "health", refused());
+    assert!(play.look(220).is_empty(), "one of two");
+    play.probe(221, "port", refused());
+    assert_eq!(play.look(221), ["alert.triggered headscale process-down"]);
+}
+
+/// Services behind one proxy that is gone: the network works, for it refuses.
+#[test]
+fn a_refused_connection_is_no_fault_of_the_network() {
+    let mut play = Play::new(&[
+        ("a", "one", Role::Port),
+        ("b", "two", Role::Port),
+        ("c", "three", Role::Port),
+    ]);
+    play.all(60, &refused());
+    play.all(80, &refused());
+    let mut said = play.look(80);
+    said.sort();
+    assert_eq!(
+        said,
+        [
+            "alert.triggered one process-down",
+            "alert.triggered three process-down",
+            "alert.triggered two process-down"
+        ]
+    );
+}
+
+/// What a silence held is told, whatever held it after that.
+#[test]
+fn what_a_silence_held_is_not_dropped_by_maintenance() {
+    let mut play = Play::headscale();
+    let windows = &mut play.operator.windows;
+    windows.insert("s".into(), window(Hold::Silence, 50, 200));
+    windows.insert("m".into(), window(Hold::Maintenance, 190, 300));
+    play.all(60, &refused());
+    play.all(80, &refused());
+    play.all(140, &up());
+    for second in [80, 140, 195, 250] {
+        assert!(play.look(second).is_empty(), "{second}");
+    }
+    assert_eq!(play.look(300), ["alert.summary headscale 1"]);
+}
+
+/// Maintenance expects what lies inside it, and nothing else.
+#[test]
+fn an_outage_that_began_before_maintenance_is_told() {
+    let mut play = Play::headscale();
+    let windows = &mut play.operator.windows;
+    windows.insert("m".into(), window(Hold::Maintenance, 70, 300));
+    play.all(60, &refused());
+    play.all(80, &refused());
+    play.look(80);
+    play.all(140, &up());
+    assert!(play.look(140).is_empty());
+    assert_eq!(play.look(300), ["alert.resolved headscale process-down"]);
+}
+
+/// An operator ends maintenance early: what is down is told at once, and so is its end, even
+/// where that lies inside the window that was planned.
+#[test]
+fn an_outage_that_outlasts_maintenance_ended_early_is_told_to_be_over() {
+    let mut play = Play::headscale();
+    let windows = &mut play.operator.windows;
+    windows.insert("m".into(), window(Hold::Maintenance, 50, 3_600));
+    for second in [60, 80, 140] {
+        play.all(second, &refused());
+        assert!(play.look(second).is_empty(), "{second}");
+    }
+    play.operator.windows.clear();
+    assert_eq!(play.look(150), ["alert.triggered headscale process-down"]);
+    play.all(200, &up());
+    assert_eq!(play.look(200), ["alert.resolved headscale process-down"]);
+}
+
+/// Each is an incident of its own, though the service's outage is one.
+#[test]
+fn a_network_that_fails_twice_within_one_outage_is_told_twice() {
+    let mut play = with_witnesses();
+    let cut_off = Outcome::failed(Kind::Unreachable, "unreachable");
+    play.all(60, &cut_off);
+    play.all(80, &cut_off);
+    assert_eq!(play.look(80), ["alert.triggered watchbell uplink"]);
+    play.probe(140, "here", up());
+    play.probe(140, "there", up());
+    assert_eq!(play.look(140), ["alert.resolved watchbell uplink"]);
+    for second in [200, 220] {
+        play.all(second, &cut_off);
+    }
+    assert_eq!(play.look(220), ["alert.triggered watchbell uplink"]);
+    let ids: Vec<_> = play.said.iter().map(Notice::dedup_key).collect();
+    assert_eq!(ids[0], ids[1]);
+    assert_ne!(ids[1], ids[2]);
+}
+
+/// A store that answers an error says nothing of who looks after it.
+#[test]
+fn an_acknowledgement_that_cannot_be_read_brings_no_reminder_back() {
+    let mut play = Play::headscale();
+    play.all(60, &refused());
+    play.all(80, &refused());
+    play.look(80);
+    let acknowledgement = Acknowledgement {
+        at: at(90),
+        by: "ada".into(),
+        comment: String::new(),
+    };
+    let id = play.said[0].dedup_key().into_owned();
+    play.operator.acknowledgements.insert(id, acknowledgement);
+    assert_eq!(play.look(90).len(), 1);
+    play.operator.acknowledgements.clear();
+    play.all(5 * HOURS, &refused());
+    assert!(play.look(5 * HOURS).is_empty());
+}
+
+/// Who acknowledges says nothing of a change that is still being looked at.
+#[test]
+fn a_change_is_told_whoever_acknowledges_meanwhile() {
+    let mut play = Play::headscale();
+    play.probe(60, "health", Outcome::failed(Kind::Status, "status 500"));
+    play.probe(80, "health", Outcome::failed(Kind::Status, "status 500"));
+    for check in ["derp", "key", "port"] {
+        play.probe(81, check, up());
+    }
+    let opened = play.look(81);
+    assert_eq!(opened.len(), 1, "{opened:?}");
+    play.probe(140, "port", refused());
+    play.probe(160, "port", refused());
+    let id = play.said[0].dedup_key().into_owned();
+    let acknowledgement = Acknowledgement {
+        at: at(161),
+        by: "ada".into(),
+        comment: String::new(),
+    };
+    play.operator.acknowledgements.insert(id, acknowledgement);
+    let mut said = play.look(161);
+    play.all(170, &refused());
+    play.all(190, &refused());
+    said.extend(play.look(200));
+    said.extend(play.look(201));
+    let updated = said.iter().filter(|s| s.starts_with("alert.updated"));
+    let acknowledged = said.iter().filter(|s| s.starts_with("alert.acknowledged"));
+    assert_eq!((updated.count(), acknowledged.count()), (1, 1), "{said:?}");
+}
+
+#[test]
+fn a_witness_alone_is_nobodys_outage() {
+    let mut play = with_witnesses();
+    play.probe(60, "here", refused());
+    play.probe(80, "here", refused());
+    assert!(play.look(80).is_empty());
+    // One that is well clears the node.
+    play.probe(140, "there", up());
+    for second in [140, 160] {
+        play.probe(second, "health", refused());
+        play.probe(second, "port", refused());
+        play.probe(second, "here", refused());
+        play.probe(second, "there", up());
+    }
+    assert_eq!(play.look(160), ["alert.triggered headscale process-down"]);
+}
+
+#[test]
+fn a_check_that_does_not_run_is_told() {
+    let mut play = Play::headscale();
+    for second in (10..=300).step_by(10) {
+        for check in ["derp", "key", "port"] {
+            play.probe(second, check, up());
+        }
+        let said = play.look(second);
+        // Three intervals of 60 s, and a margin of another.
+        if second < 250 {
+            assert!(said.is_empty(), "{second}: {said:?}");
+        }
+    }
+    assert_eq!(play.said.len(), 1);
+    assert_eq!(
+        words(&play.said[0]),
+        format!("alert.triggered {NODE} silent")
+    );
+    assert_eq!(
+        play.said[0].payload()["data"]["checks"][0]["check"],
+        "health"
+    );
+    play.probe(310, "health", up());
+    assert_eq!(play.look(310), [format!("alert.resolved {NODE} silent")]);
+}
+
+/// A laptop that sleeps through the night has nothing to report.
+#[test]
+fn a_node_that_slept_asks_no_check_where_it_was() {
+    let mut play = Play::headscale();
+    assert!(play.look(8 * HOURS).is_empty());
+    play.all(8 * HOURS + 30, &up());
+    assert!(play.look(8 * HOURS + 60).is_empty());
+}
+
+#[test]
+fn a_node_that_starts_says_so_where_that_is_asked_for() {
+    let mut play = Play::headscale();
+    play.rules.announces = true;
+    assert!(play.look(10).is_empty(), "it has run before");
+    let woken = play.look(8 * HOURS);
+    assert_eq!(woken, ["watchbell.started watchbell -"]);
+    assert!(play.look(8 * HOURS + 10).is_empty());
+}
+
+#[test]
+fn a_check_that_flaps_is_told_twice() {
+    let mut play = Play::new(&[
+        ("port", "headscale", Role::Port),
+        ("health", "headscale", Role::Health),
+    ]);
+    let mut second = 60;
+    // Two failures, one success, again and again.
+    for _ in 0..12 {
+        for outcome in [refused(), refused(), up()] {
+            play.all(second, &outcome);
+            play.look(second);
+            second += 20;
+        }
+    }
+    let loud: Vec<String> = play.said.iter().map(words).collect();
+    let flapping = play.said.last().unwrap().payload();
+    assert_eq!(
+        flapping["data"]["checks"][0]["flapping"], true,
+        "{flapping:#}"
+    );
+    let before = play.said.len();
+    assert!(before <= 10, "and then quiet: {loud:#?}");
+    for _ in 0..40 {
+        play.all(second, &up());
+        play.look(second);
+        second += 60;
+    }
+    let after: Vec<String> = play.said[before..].iter().map(words).collect();
+    assert!(
+        after
+            .last()
+            .unwrap()
+            .starts_with("alert.resolved headscale"),
+        "{after:?}"
+    );
+    assert!(after.len() <= 2, "{after:?}");
+}
+
+#[test]
+fn severity_is_the_highest_and_a_rise_is_told() {
+    let mut play = Play::headscale();
+    play.monitors.get_mut("derp").unwrap().definition.severity = Severity::Warning;
+    for second in [60, 80] {
+        play.probe(second, "derp", down());
+        for check in ["health", "key", "port"] {
+            play.probe(second, check, up());
+        }
+    }
+    assert_eq!(play.look(80), ["alert.triggered headscale derp"]);
+    assert_eq!(play.said[0].severity, Severity::Warning);
+    for second in [140, 160] {
+        play.all(second, &refused());
+    }
+    assert_eq!(play.look(160), ["alert.updated headscale process-down"]);
+    assert_eq!(play.said[1].severity, Severity::Critical);
+}
+
+/// What one run overwrites another redoes, under the same ids.
+#[test]
+fn a_ledger_that_lost_its_last_write_says_the_same_again() {
+    let mut play = Play::headscale();
+    play.all(60, &refused());
+    play.all(80, &refused());
+    let before = play.ledger.clone();
+    play.look(80);
+    play.ledger = before;
+    play.look(95);
+    let ids: BTreeSet<&str> = play.said.iter().map(|n| n.id.as_str()).collect();
+    assert_eq!((play.said.len(), ids.len()), (2, 1));
+}
+
+#[test]
+fn a_check_that_was_forgotten_is_not_waited_for() {
+    let mut play = Play::headscale();
+    for second in [60, 80] {
+        play.probe(second, "health", down());
+        for check in ["derp", "key", "port"] {
+            play.probe(second, check, up());
+        }
+    }
+    play.look(80);
+    play.monitors.remove("health");
+    assert_eq!(play.look(100), ["alert.resolved headscale database"]);
+}
+
+/// Two outages with the alert component away are two outages.
+#[test]
+fn outages_that_nobody_looked_at_are_told_one_by_one() {
+    let mut play = Play::headscale();
+    for (second, outcome) in [
+        (60, down()),
+        (80, down()),
+        (140, up()),
+        (400, down()),
+        (420, down()),
+    ] {
+        play.probe(second, "health", outcome);
+    }
+    for check in ["derp", "key", "port"] {
+        play.probe(420, check, up());
+    }
+    let said = play.look(420);
+    assert_eq!(
+        said,
+        [
+            "alert.resolved headscale ?",
+            "alert.triggered headscale database"
+        ]
+    );
+    let first = play.said[0].payload();
+    assert_eq!(first["data"]["failing_since"], at(60).rfc3339());
+    assert_eq!(first["data"]["duration_s"], 80);
+    assert_eq!(UnixMs(at(140).0).rfc3339(), first["timestamp"]);
+}

@@ -1,0 +1,283 @@
+//! What an operator says to an application that runs: over HTTP, as any client may.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::say;
+
+/// Longer than a test of every channel takes.
+const TIMEOUT: Duration = Duration::from_secs(60);
+const ANSWER_BYTES_MAX: u64 = 4 << 20;
+
+/// Which application.
+#[derive(Args)]
+pub struct Target {
+    /// Its HTTP trigger
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:3000",
+        env = "WATCHBELL_URL"
+    )]
+    url: String,
+    /// Its operator_token; better in the environment than on the command line
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "WATCHBELL_OPERATOR_TOKEN",
+        hide_env_values = true
+    )]
+    token: Option<String>,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub struct Span {
+    /// How long, such as 30m or 2h
+    #[arg(value_name = "DURATION")]
+    lasts: String,
+    /// Of this service alone
+    #[arg(long, default_value = "")]
+    service: String,
+    /// Begin so much later
+    #[arg(long, value_name = "DURATION", default_value = "")]
+    after: String,
+    /// Who says so; shown in messages
+    #[arg(long, default_value_t = user())]
+    by: String,
+    #[arg(long, default_value = "")]
+    comment: String,
+}
+
+/// The wishes, as `watchbell_core::control::Command` has them.
+#[derive(Subcommand)]
+pub enum Wish {
+    /// Show what is open, held back and undelivered in a running application
+    Incidents {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Acknowledge an incident: no more reminders of it
+    Ack {
+        /// Its id, or enough of its beginning
+        incident: String,
+        #[arg(long, default_value_t = user())]
+        by: String,
+        #[arg(long, default_value = "")]
+        comment: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Hold alerts back for a while, and have them summed up at its end
+    Silence {
+        #[command(flatten)]
+        span: Span,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Hold alerts back for a while; what comes and goes inside was expected
+    Maintenance {
+        #[command(flatten)]
+        span: Span,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// End a silence or a maintenance
+    End {
+        id: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Forget a check that was removed from the manifest
+    Forget {
+        check: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Send dead letters again
+    Resend {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Send a triggered and a resolved message, marked as a test, and print what each channel answered
+    TestAlert {
+        /// This channel alone
+        #[arg(default_value = "")]
+        channel: String,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+fn user() -> String {
+    std::env::var("USER").unwrap_or_default()
+}
+
+pub fn main(wish: &Wish) -> anyhow::Result<ExitCode> {
+    let span = |s: &Span| {
+        json!({
+            "for": s.lasts,
+            "service": s.service,
+            "after": s.after,
+            "by": s.by,
+            "comment": s.comment,
+        })
+    };
+    let (name, target, body) = match wish {
+        Wish::Incidents { target } => ("incidents", target, json!({})),
+        Wish::Ack {
+            incident,
+            by,
+            comment,
+            target,
+        } => (
+            "acknowledge",
+            target,
+            json!({ "incident": incident, "by": by, "comment": comment }),
+        ),
+        Wish::Silence { span: s, target } => ("silence", target, span(s)),
+        Wish::Maintenance { span: s, target } => ("maintenance", target, span(s)),
+        Wish::End { id, target } => ("end", target, json!({ "id": id })),
+        Wish::Forget { check, target } => ("forget", target, json!({ "check": check })),
+        Wish::Resend { target } => ("resend", target, json!({})),
+        Wish::TestAlert { channel, target } => ("test", target, json!({ "channel": channel })),
+    };
+    let answer = ask(target, name, &body)?;
+    if target.json {
+        println!("{answer}");
+    } else {
+        show(name, &answer);
+    }
+    Ok(match taken(&answer) {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+/// Whether every channel took its test; nothing else can fail and still be answered.
+fn taken(answer: &Value) -> bool {
+    let results = answer["results"].as_array().into_iter().flatten();
+    results.into_iter().all(|r| r["taken"] == true)
+}
+
+fn ask(target: &Target, name: &str, body: &Value) -> anyhow::Result<Value> {
+    let Some(token) = target.token.as_deref().filter(|t| !t.is_empty()) else {
+        bail!(
+            "got no token, want --token or WATCHBELL_OPERATOR_TOKEN: the application's operator_token"
+        );
+    };
+    let url = format!("{}/operator/{name}", target.url.trim_end_matches('/'));
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(TIMEOUT))
+        .http_status_as_error(false)
+        .build()
+        .into();
+    let mut response = agent
+        .post(&url)
+        .header("authorization", format!("Bearer {token}"))
+        .header("content-type", "application/json")
+        .send(body.to_string())
+        .with_context(|| format!("asking {url:?}"))?;
+    let status = response.status().as_u16();
+    let text = response
+        .body_mut()
+        .with_config()
+        .limit(ANSWER_BYTES_MAX)
+        .read_to_string()
+        .with_context(|| format!("reading the answer of {url:?}"))?;
+    let answer: Value = serde_json::from_str(&text)
+        .with_context(|| format!("asking {url:?}: status {status}, want a JSON object"))?;
+    if status != 200 {
+        let why = answer["error"].as_str().unwrap_or("no reason given");
+        bail!("asking {url:?}: status {status}: {why}");
+    }
+    Ok(answer)
+}
+
+fn show(name: &str, answer: &Value) {
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "-".to_owned(),
+        other => other.to_string(),
+    };
+    let list = |key: &str| answer[key].as_array().cloned().unwrap_or_default();
+    match name {
+        "incidents" => {
+            let incidents = list("incidents");
+            if incidents.is_empty() {
+                println!("no incident is open");
+            }
+            for i in &incidents {
+                let acknowledged = if i["acknowledged"] == true {
+                    ", acknowledged"
+                } else {
+                    ""
+                };
+                println!(
+                    "{} {} ({}{acknowledged}) since {}: {}",
+                    text(&i["incident"]),
+                    text(&i["service"]),
+                    text(&i["severity"]),
+                    text(&i["failing_since"]),
+                    text(&i["summary"]),
+                );
+            }
+            for w in list("windows") {
+                let service = match text(&w["service"]) {
+                    all if all.is_empty() => "every service".to_owned(),
+                    one => one,
+                };
+                println!(
+                    "{} {} of {service} from {} until {} {}",
+                    text(&w["id"]),
+                    text(&w["hold"]),
+                    text(&w["from"]),
+                    text(&w["until"]),
+                    text(&w["comment"]),
+                );
+            }
+            for c in list("channels") {
+                let error = match &c["last_error"] {
+                    Value::Null => String::new(),
+                    error => format!("; last: {}", text(error)),
+                };
+                println!(
+                    "channel {}: {} delivered, {} attempts failed, {} dead letters{error}",
+                    text(&c["channel"]),
+                    text(&c["delivered"]),
+                    text(&c["failed"]),
+                    text(&c["dead"]),
+                );
+            }
+            for d in list("dead_letters") {
+                println!(
+                    "dead letter {} to {}: {}: {}",
+                    text(&d["id"]),
+                    text(&d["channel"]),
+                    text(&d["error"]),
+                    text(&d["summary"])
+                );
+            }
+        }
+        "test" => {
+            for r in list("results") {
+                let (channel, kind) = (text(&r["channel"]), text(&r["type"]));
+                match &r["error"] {
+                    Value::Null => println!("{channel} took {kind}"),
+                    error => say::error(&format!("{channel} did not take {kind}: {}", text(error))),
+                }
+            }
+        }
+        _ => {
+            let fields = answer.as_object().into_iter().flatten();
+            let words: Vec<String> = fields.map(|(k, v)| format!("{k} {}", text(v))).collect();
+            println!("{}", words.join(", "));
+        }
+    }
+}
