@@ -264,8 +264,12 @@ impl Incident {
     }
 
     /// Notes what holds it back. A silence or a fault of this node's network is not
-    /// forgotten over maintenance: what they held is told.
+    /// forgotten over maintenance: what they held is told. What came and went inside
+    /// maintenance stays expected, whatever holds the service back later.
     pub fn hold(&mut self, held: &Held) {
+        if self.expected() {
+            return;
+        }
         match &mut self.held {
             Some(known) if known.by != Hold::Maintenance => {}
             Some(known) if held.by == Hold::Maintenance => {

@@ -175,14 +175,16 @@ impl Ledger {
             if was_cut_off && !cut_off {
                 account.doubt(look.now);
             }
-            let hold = match cut_off {
-                true => Some(Held {
-                    id: "uplink".to_owned(),
-                    by: Hold::Uplink,
-                    from: look.now,
-                    until: look.now,
-                }),
-                false => look.hold(name),
+            let uplink = cut_off.then(|| Held {
+                id: "uplink".to_owned(),
+                by: Hold::Uplink,
+                from: look.now,
+                until: look.now,
+            });
+            // Maintenance expects what a missing network brings as well.
+            let hold = match look.hold(name) {
+                Some(held) if held.by == Hold::Maintenance => Some(held),
+                other => uplink.or(other),
             };
             account.say(name, hold, look, outbox);
         }

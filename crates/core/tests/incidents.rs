@@ -485,6 +485,32 @@ fn what_a_silence_held_is_not_dropped_by_maintenance() {
 }
 
 /// Maintenance expects what lies inside it, and nothing else.
+/// What came and went inside maintenance stays untold, whatever else held it back: then, or
+/// once maintenance was over.
+#[test]
+fn what_maintenance_expected_is_not_summed_up_for_the_network() {
+    let cut_off = Outcome::failed(Kind::Unreachable, "unreachable");
+    let node = "alert.resolved watchbell uplink".to_owned();
+    for (until, summed_up) in [(600, None), (210, Some("alert.summary headscale 1"))] {
+        let mut play = with_witnesses();
+        let windows = &mut play.operator.windows;
+        windows.insert("m".into(), window(Hold::Maintenance, 50, until));
+        for (second, outcome) in [(60, &refused()), (80, &refused()), (140, &up())] {
+            play.probe(second, "port", outcome.clone());
+            play.probe(second, "health", outcome.clone());
+            assert!(play.look(second).is_empty(), "{second}");
+        }
+        for second in [200, 220] {
+            play.all(second, &cut_off);
+            play.look(second);
+        }
+        play.all(280, &up());
+        let want: Vec<String> = summed_up.into_iter().map(str::to_owned).collect();
+        assert_eq!(play.look(280), [&[node.clone()], &want[..]].concat());
+        assert!(play.look(600).is_empty(), "maintenance until {until}");
+    }
+}
+
 #[test]
 fn an_outage_that_began_before_maintenance_is_told() {
     let mut play = Play::headscale();
