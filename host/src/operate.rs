@@ -214,10 +214,10 @@ fn show(name: &str, answer: &Value) {
                 println!("no incident is open");
             }
             for i in &incidents {
-                let acknowledged = if i["acknowledged"] == true {
-                    ", acknowledged"
-                } else {
-                    ""
+                let acknowledged = match (&i["acknowledged"], i["acknowledged_by"].as_str()) {
+                    (Value::Bool(true), None | Some("")) => ", acknowledged".to_owned(),
+                    (Value::Bool(true), Some(by)) => format!(", acknowledged by {by}"),
+                    _ => String::new(),
                 };
                 println!(
                     "{} {} ({}{acknowledged}) since {}: {}",
@@ -233,13 +233,16 @@ fn show(name: &str, answer: &Value) {
                     all if all.is_empty() => "every service".to_owned(),
                     one => one,
                 };
+                let comment = match text(&w["comment"]) {
+                    none if none.is_empty() => none,
+                    one => format!(": {one}"),
+                };
                 println!(
-                    "{} {} of {service} from {} until {} {}",
+                    "{} {} of {service} from {} until {}{comment}",
                     text(&w["id"]),
                     text(&w["hold"]),
                     text(&w["from"]),
                     text(&w["until"]),
-                    text(&w["comment"]),
                 );
             }
             for c in list("channels") {
@@ -254,6 +257,11 @@ fn show(name: &str, answer: &Value) {
                     text(&c["failed"]),
                     text(&c["dead"]),
                 );
+            }
+            match answer["waiting"].as_u64() {
+                None | Some(0) => {}
+                Some(1) => println!("1 message waits to be taken"),
+                Some(many) => println!("{many} messages wait to be taken"),
             }
             for d in list("dead_letters") {
                 println!(

@@ -69,6 +69,8 @@ fn an_incident_is_listed_and_acknowledged() {
             (0, Some(id)),
             "{said}"
         );
+        let (_, json, _) = say(&lab, TOKEN, &["incidents"]);
+        assert_eq!(json["incidents"][0]["acknowledged_by"], "ada", "at once");
         let told = lab.webhook.wait_for(2);
         assert_eq!(told[1].kind, "alert.acknowledged");
         assert_eq!(told[1].data("acknowledged")["by"], "ada");
@@ -99,6 +101,8 @@ fn a_silence_is_summed_up_when_it_ends() {
         let id = json["id"].as_str().unwrap();
         let (exit, _, said) = say(&lab, TOKEN, &["end", id]);
         assert_eq!(exit, 0, "{said}");
+        let (_, json, _) = say(&lab, TOKEN, &["incidents"]);
+        assert_eq!(json["windows"], Value::Array(vec![]), "ended at once");
         let told = lab.webhook.wait_for(1);
         assert_eq!(told[0].kind, "alert.summary", "{told:#?}");
         assert_eq!(told[0].data("held_by"), "silence");

@@ -147,8 +147,14 @@ fn ledger(world: &impl World) -> Result<Ledger, Refusal> {
 
 fn incidents(world: &impl World) -> Result<Value, Refusal> {
     let ledger = ledger(world)?;
-    let open = ledger.open().map(|incident| {
-        json!({
+    let mut open = Vec::new();
+    for incident in ledger.open() {
+        let key = format!("{}{}", store::ACKNOWLEDGEMENTS, incident.id);
+        let acknowledgement = store::peek::<Acknowledgement>(world, &key)?;
+        let by = acknowledgement.as_ref().map(|a| &a.by);
+        // A sweep has yet to see the newest, and takes away what it has seen the end of.
+        let said = incident.said.as_ref().is_some_and(|s| s.acknowledged);
+        open.push(json!({
             "incident": incident.id,
             "service": incident.service,
             "severity": incident.severity().as_str(),
@@ -158,13 +164,15 @@ fn incidents(world: &impl World) -> Result<Value, Refusal> {
             "opened_at": incident.opened_at.rfc3339(),
             "checks": incident.checks.keys().collect::<Vec<_>>(),
             "told": incident.said.is_some(),
-            "acknowledged": incident.said.as_ref().is_some_and(|s| s.acknowledged),
-        })
-    });
+            "acknowledged": by.is_some() || said,
+            "acknowledged_by": by,
+        }));
+    }
     let mut windows = Vec::new();
     for key in world.keys()? {
         if let Some(id) = key.strip_prefix(store::WINDOWS)
             && let Some(window) = store::peek::<Window>(world, &key)?
+            && world.now() < window.until
         {
             windows.push(json!({
                 "id": id,
@@ -174,7 +182,7 @@ fn incidents(world: &impl World) -> Result<Value, Refusal> {
                 "until": window.until.rfc3339(),
                 "by": window.by,
                 "comment": window.comment,
-                "active": window.from <= world.now() && world.now() < window.until,
+                "active": window.from <= world.now(),
             }));
         }
     }
@@ -197,7 +205,7 @@ fn incidents(world: &impl World) -> Result<Value, Refusal> {
         })
     });
     Ok(json!({
-        "incidents": open.collect::<Vec<_>>(),
+        "incidents": open,
         "windows": windows,
         "channels": channels.collect::<Vec<_>>(),
         "waiting": ledger.outbox.messages.len(),
