@@ -468,6 +468,33 @@ fn a_refused_connection_is_no_fault_of_the_network() {
     );
 }
 
+/// One who runs a service on two hosts can take both of them down.
+#[test]
+fn two_hosts_of_one_service_prove_nothing_about_the_network() {
+    for (service, says) in [
+        ("mail", "alert.triggered headscale host-unreachable"),
+        ("chat", "alert.triggered watchbell uplink"),
+    ] {
+        let mut play = Play::new(&[
+            ("port", "headscale", Role::Port),
+            ("imap", "mail", Role::Other),
+            ("smtp", service, Role::Other),
+        ]);
+        let smtp = play.monitors.get_mut("smtp").unwrap();
+        smtp.definition.target = "mx.example.net:25".into();
+        let cut_off = Outcome::failed(Kind::Unreachable, "unreachable");
+        play.all(60, &cut_off);
+        play.all(80, &cut_off);
+        let said = play.look(80);
+        assert!(said.iter().any(|s| s == says), "{service}: {said:?}");
+        assert_eq!(
+            said.len(),
+            if service == "mail" { 2 } else { 1 },
+            "{said:?}"
+        );
+    }
+}
+
 /// What a silence held is told, whatever held it after that.
 #[test]
 fn what_a_silence_held_is_not_dropped_by_maintenance() {
@@ -484,7 +511,6 @@ fn what_a_silence_held_is_not_dropped_by_maintenance() {
     assert_eq!(play.look(300), ["alert.summary headscale 1"]);
 }
 
-/// Maintenance expects what lies inside it, and nothing else.
 /// What came and went inside maintenance stays untold, whatever else held it back: then, or
 /// once maintenance was over.
 #[test]
@@ -653,6 +679,30 @@ fn a_check_that_does_not_run_is_told() {
     );
     play.probe(310, "health", up());
     assert_eq!(play.look(310), [format!("alert.resolved {NODE} silent")]);
+}
+
+/// Only a run ends it: a node that sleeps and wakes has not seen one.
+#[test]
+fn a_check_that_is_silent_stays_so_over_the_nodes_sleep() {
+    let mut play = Play::headscale();
+    for second in (10..=300).step_by(10) {
+        for check in ["derp", "key", "port"] {
+            play.probe(second, check, up());
+        }
+        play.look(second);
+    }
+    assert_eq!(play.said.len(), 1);
+    for second in [2 * HOURS, 2 * HOURS + 10] {
+        for check in ["derp", "key", "port"] {
+            play.probe(second, check, up());
+        }
+        assert!(play.look(second).is_empty(), "{second}");
+    }
+    play.probe(2 * HOURS + 20, "health", up());
+    assert_eq!(
+        play.look(2 * HOURS + 20),
+        [format!("alert.resolved {NODE} silent")]
+    );
 }
 
 /// A laptop that sleeps through the night has nothing to report.

@@ -1,6 +1,6 @@
 //! This node's own failures: checks that do not run, and a network that is down.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -51,7 +51,12 @@ impl Ledger {
             self.outbox.push(started(look));
         }
         for monitor in look.monitors {
-            let is_silent = silent(monitor, awake_since, look.now);
+            // What is silent stays so until it runs, however the node slept meanwhile.
+            let asked_since = match self.known(monitor, SILENT.id) {
+                true => UnixMs(0),
+                false => awake_since,
+            };
+            let is_silent = silent(monitor, asked_since, look.now);
             let ran_at = monitor.last.as_ref().map_or(monitor.born_at, |l| l.at);
             self.judge(monitor, SILENT.id, is_silent, ran_at, look.now);
         }
@@ -112,6 +117,13 @@ impl Ledger {
         open.is_some_and(|i| i.checks.values().any(|a| is(a, UPLINK.id)))
     }
 
+    /// Whether a check is part of the node's incident for that reason.
+    fn known(&self, monitor: &Monitor, reason: &str) -> bool {
+        let open = self.node.service.open.as_ref();
+        let known = open.and_then(|i| i.checks.get(&monitor.definition.check));
+        known.is_some_and(|affected| is(affected, reason))
+    }
+
     /// Adds a check to the node's incident, or lets it recover there.
     fn judge(&mut self, monitor: &Monitor, reason: &str, fails: bool, since: UnixMs, now: UnixMs) {
         let check = &monitor.definition.check;
@@ -156,24 +168,34 @@ pub(super) fn may_be_cut_off(own: &[Seen]) -> bool {
     failing.peek().is_some() && own.iter().any(Seen::surely_cut_off) && failing.all(Seen::cut_off)
 }
 
-/// Of each host that has nothing to do with the service, whether all that is asked of it
-/// fails as if there were no network: other services on the service's own host prove
-/// nothing, and several on one host are one.
+/// Of each target that has nothing to do with the service, whether all that is asked of it
+/// fails as if there were no network. What shares a host is one target, and so is a service
+/// on several; what shares the service's own host proves nothing.
 fn others(name: &str, look: &Look<'_>) -> Vec<bool> {
-    let host = |m: &Monitor| host(&m.definition.target).to_owned();
-    let foreign = |m: &Monitor| m.definition.role == Role::Witness || m.definition.service != name;
-    let own: BTreeSet<String> = super::of_service(look, name).map(host).collect();
-    let mut all: BTreeMap<String, bool> = BTreeMap::new();
-    for monitor in look.monitors.iter().filter(|m| foreign(m)) {
+    /// Joined by what they are reached at and what they belong to.
+    type Target<'a> = (BTreeSet<(&'a str, &'a str)>, bool);
+    let mut targets: Vec<Target<'_>> = Vec::new();
+    for monitor in look.monitors {
         let Some(seen) = monitor.seen(look.now) else {
             continue;
         };
-        let host = host(monitor);
-        if !own.contains(&host) {
-            *all.entry(host).or_insert(true) &= seen.cut_off();
+        let definition = &monitor.definition;
+        let mut joined: Target<'_> = ([("host", host(&definition.target))].into(), seen.cut_off());
+        if definition.role != Role::Witness {
+            joined.0.insert(("service", &definition.service));
         }
+        targets.retain(|(ties, cut_off)| {
+            let apart = ties.is_disjoint(&joined.0);
+            if !apart {
+                joined.0.extend(ties);
+                joined.1 &= cut_off;
+            }
+            apart
+        });
+        targets.push(joined);
     }
-    all.into_values().collect()
+    targets.retain(|(ties, _)| !ties.contains(&("service", name)));
+    targets.into_iter().map(|(_, cut_off)| cut_off).collect()
 }
 
 /// The host of a target: a URL, or `host:port`.
