@@ -521,12 +521,15 @@ fn the_second_failure_alerts() {
     on_each_host("the_second_failure_alerts", |host| {
         let lab = Lab::well(host, Setup::default());
         lab.headscale.except("/health", State::DatabaseDown, 2);
-        let told = lab.webhook.wait_for(2);
-        expect_opened("database", &told[..1], &[alert("health", "status")]);
-        assert_eq!(told[1].kind, "alert.resolved");
-        expect_checks(&told[1], &[alert("health", "status")]);
+        let over = wait::until("its end", || {
+            let mut told = lab.webhook.messages().into_iter();
+            told.find(|m| m.kind == "alert.resolved")
+        });
+        assert_eq!(over.data("cause"), "database", "{over:#?}");
+        expect_checks(&over, &[alert("health", "status")]);
         lab.wait_for_probes(2);
-        assert_eq!(lab.webhook.messages().len(), 2);
+        // So short an outage may be over before it is told: then its end tells both.
+        assert!(lab.webhook.messages().len() <= 2);
     });
 }
 
