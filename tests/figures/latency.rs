@@ -46,12 +46,13 @@ fn main() {
 
 fn round(lab: &Lab, i: usize) -> Duration {
     let before = lab.headscale.requests("/health");
-    lab.headscale.except("/health", State::DatabaseDown, 2);
+    lab.headscale.state(State::DatabaseDown);
     let crossed_at = wait::until("the second failure", || {
         (lab.headscale.requests("/health") >= before + 2)
             .then(|| lab.headscale.asked_at("/health").unwrap())
     });
     let told = lab.webhook.wait_for(2 * i + 1);
+    lab.headscale.state(State::Healthy);
     lab.webhook.wait_for(2 * i + 2);
     told[2 * i].at.saturating_duration_since(crossed_at)
 }

@@ -386,13 +386,29 @@ impl Seen {
                         seen.unreadable.insert(check.to_owned());
                     }
                 }
-            } else if let Some(incident) = key.strip_prefix(store::ACKNOWLEDGEMENTS) {
-                keep::<Acknowledgement>(world, &key, incident, &mut seen.operator.acknowledgements);
-            } else if let Some(id) = key.strip_prefix(store::WINDOWS) {
-                keep::<Window>(world, &key, id, &mut seen.operator.windows);
+            } else {
+                hear(world, &key, &mut seen.operator);
             }
         }
         Ok(seen)
+    }
+}
+
+/// All that operators have said and that can be read.
+pub(crate) fn operator(world: &impl World) -> Result<Operator, Failed> {
+    let mut operator = Operator::default();
+    for key in world.keys()? {
+        hear(world, &key, &mut operator);
+    }
+    Ok(operator)
+}
+
+/// What a key holds of what operators said, if anything.
+fn hear(world: &impl World, key: &str, operator: &mut Operator) {
+    if let Some(incident) = key.strip_prefix(store::ACKNOWLEDGEMENTS) {
+        keep::<Acknowledgement>(world, key, incident, &mut operator.acknowledgements);
+    } else if let Some(id) = key.strip_prefix(store::WINDOWS) {
+        keep::<Window>(world, key, id, &mut operator.windows);
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::alerting::{World, attempt};
+use crate::alerting::{World, attempt, operator};
 use crate::digest;
 use crate::incident::{Affected, Incident, Telling};
 use crate::ledger::{Ledger, NODE};
@@ -147,14 +147,13 @@ fn ledger(world: &impl World) -> Result<Ledger, Refusal> {
 
 fn incidents(world: &impl World) -> Result<Value, Refusal> {
     let ledger = ledger(world)?;
-    let mut open = Vec::new();
-    for incident in ledger.open() {
-        let key = format!("{}{}", store::ACKNOWLEDGEMENTS, incident.id);
-        let acknowledgement = store::peek::<Acknowledgement>(world, &key)?;
-        let by = acknowledgement.as_ref().map(|a| &a.by);
-        // A sweep has yet to see the newest, and takes away what it has seen the end of.
-        let said = incident.said.as_ref().is_some_and(|s| s.acknowledged);
-        open.push(json!({
+    let operator = operator(world)?;
+    let now = world.now();
+    let open = ledger.open().map(|incident| {
+        // Of what is new no sweep has told yet; of what was told the record may be lost.
+        let told = incident.said.as_ref().is_some_and(|s| s.acknowledged);
+        let by = operator.acknowledgements.get(&incident.id).map(|a| &a.by);
+        json!({
             "incident": incident.id,
             "service": incident.service,
             "severity": incident.severity().as_str(),
@@ -164,28 +163,23 @@ fn incidents(world: &impl World) -> Result<Value, Refusal> {
             "opened_at": incident.opened_at.rfc3339(),
             "checks": incident.checks.keys().collect::<Vec<_>>(),
             "told": incident.said.is_some(),
-            "acknowledged": by.is_some() || said,
+            "acknowledged": told || by.is_some(),
             "acknowledged_by": by,
-        }));
-    }
-    let mut windows = Vec::new();
-    for key in world.keys()? {
-        if let Some(id) = key.strip_prefix(store::WINDOWS)
-            && let Some(window) = store::peek::<Window>(world, &key)?
-            && world.now() < window.until
-        {
-            windows.push(json!({
-                "id": id,
-                "hold": window.hold.as_str(),
-                "service": window.service,
-                "from": window.from.rfc3339(),
-                "until": window.until.rfc3339(),
-                "by": window.by,
-                "comment": window.comment,
-                "active": window.from <= world.now(),
-            }));
-        }
-    }
+        })
+    });
+    let windows = operator.windows.iter().filter(|(_, w)| now < w.until);
+    let windows = windows.map(|(id, window)| {
+        json!({
+            "id": id,
+            "hold": window.hold.as_str(),
+            "service": window.service,
+            "from": window.from.rfc3339(),
+            "until": window.until.rfc3339(),
+            "by": window.by,
+            "comment": window.comment,
+            "active": window.from <= now,
+        })
+    });
     let channels = ledger.outbox.channels.iter().map(|(name, c)| {
         json!({
             "channel": name,
@@ -205,8 +199,8 @@ fn incidents(world: &impl World) -> Result<Value, Refusal> {
         })
     });
     Ok(json!({
-        "incidents": open,
-        "windows": windows,
+        "incidents": open.collect::<Vec<_>>(),
+        "windows": windows.collect::<Vec<_>>(),
         "channels": channels.collect::<Vec<_>>(),
         "waiting": ledger.outbox.messages.len(),
         "dead_letters": dead.collect::<Vec<_>>(),

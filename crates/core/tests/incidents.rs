@@ -98,6 +98,13 @@ impl Play {
         }
     }
 
+    /// Of [`Play::headscale`].
+    fn others_than_health_are_up(&mut self, second: u64) {
+        for check in ["derp", "key", "port"] {
+            self.probe(second, check, up());
+        }
+    }
+
     /// What is new to say at that second, in words: `type service cause`.
     fn look(&mut self, second: u64) -> Vec<String> {
         let monitors: Vec<Monitor> = self.monitors.values().cloned().collect();
@@ -198,9 +205,7 @@ fn a_change_of_cause_is_told_once_it_is_certain() {
     let mut play = Play::headscale();
     play.probe(60, "health", down());
     play.probe(80, "health", down());
-    for check in ["derp", "key", "port"] {
-        play.probe(80, check, up());
-    }
+    play.others_than_health_are_up(80);
     assert_eq!(play.look(80), ["alert.triggered headscale database"]);
     play.probe(140, "port", refused());
     assert!(
@@ -468,30 +473,31 @@ fn a_refused_connection_is_no_fault_of_the_network() {
     );
 }
 
-/// One who runs a service on two hosts can take both of them down.
+/// Two targets at least that have nothing to do with the service, nor with each other.
 #[test]
-fn two_hosts_of_one_service_prove_nothing_about_the_network() {
-    for (service, says) in [
-        ("mail", "alert.triggered headscale host-unreachable"),
-        ("chat", "alert.triggered watchbell uplink"),
+fn only_targets_apart_prove_the_network_at_fault() {
+    for (service, target, proves) in [
+        ("chat", "chat.example.com:443", true),
+        // A service on two hosts, two on one, one on the failing service's own.
+        ("mail", "mx.example.net:25", false),
+        ("chat", "mail.example.com:443", false),
+        ("chat", "headscale.example.com:443", false),
     ] {
         let mut play = Play::new(&[
             ("port", "headscale", Role::Port),
             ("imap", "mail", Role::Other),
-            ("smtp", service, Role::Other),
+            ("another", service, Role::Other),
         ]);
-        let smtp = play.monitors.get_mut("smtp").unwrap();
-        smtp.definition.target = "mx.example.net:25".into();
+        let another = play.monitors.get_mut("another").unwrap();
+        another.definition.target = target.into();
         let cut_off = Outcome::failed(Kind::Unreachable, "unreachable");
         play.all(60, &cut_off);
         play.all(80, &cut_off);
         let said = play.look(80);
-        assert!(said.iter().any(|s| s == says), "{service}: {said:?}");
-        assert_eq!(
-            said.len(),
-            if service == "mail" { 2 } else { 1 },
-            "{said:?}"
-        );
+        let of_the_node = said.contains(&format!("alert.triggered {NODE} uplink"));
+        assert_eq!(of_the_node, proves, "{service} at {target}: {said:?}");
+        let of_headscale = said.iter().any(|s| s.contains("headscale"));
+        assert_eq!(of_headscale, !proves, "{service} at {target}: {said:?}");
     }
 }
 
@@ -538,6 +544,7 @@ fn what_maintenance_expected_is_not_summed_up_for_the_network() {
     }
 }
 
+/// Maintenance expects what lies inside it, and nothing else.
 #[test]
 fn an_outage_that_began_before_maintenance_is_told() {
     let mut play = Play::headscale();
@@ -614,9 +621,7 @@ fn a_change_is_told_whoever_acknowledges_meanwhile() {
     let mut play = Play::headscale();
     play.probe(60, "health", Outcome::failed(Kind::Status, "status 500"));
     play.probe(80, "health", Outcome::failed(Kind::Status, "status 500"));
-    for check in ["derp", "key", "port"] {
-        play.probe(81, check, up());
-    }
+    play.others_than_health_are_up(81);
     let opened = play.look(81);
     assert_eq!(opened.len(), 1, "{opened:?}");
     play.probe(140, "port", refused());
@@ -659,9 +664,7 @@ fn a_witness_alone_is_nobodys_outage() {
 fn a_check_that_does_not_run_is_told() {
     let mut play = Play::headscale();
     for second in (10..=300).step_by(10) {
-        for check in ["derp", "key", "port"] {
-            play.probe(second, check, up());
-        }
+        play.others_than_health_are_up(second);
         let said = play.look(second);
         // Three intervals of 60 s, and a margin of another.
         if second < 250 {
@@ -686,16 +689,12 @@ fn a_check_that_does_not_run_is_told() {
 fn a_check_that_is_silent_stays_so_over_the_nodes_sleep() {
     let mut play = Play::headscale();
     for second in (10..=300).step_by(10) {
-        for check in ["derp", "key", "port"] {
-            play.probe(second, check, up());
-        }
+        play.others_than_health_are_up(second);
         play.look(second);
     }
     assert_eq!(play.said.len(), 1);
     for second in [2 * HOURS, 2 * HOURS + 10] {
-        for check in ["derp", "key", "port"] {
-            play.probe(second, check, up());
-        }
+        play.others_than_health_are_up(second);
         assert!(play.look(second).is_empty(), "{second}");
     }
     play.probe(2 * HOURS + 20, "health", up());
@@ -801,9 +800,7 @@ fn a_check_that_was_forgotten_is_not_waited_for() {
     let mut play = Play::headscale();
     for second in [60, 80] {
         play.probe(second, "health", down());
-        for check in ["derp", "key", "port"] {
-            play.probe(second, check, up());
-        }
+        play.others_than_health_are_up(second);
     }
     play.look(80);
     play.monitors.remove("health");
@@ -823,9 +820,7 @@ fn outages_that_nobody_looked_at_are_told_one_by_one() {
     ] {
         play.probe(second, "health", outcome);
     }
-    for check in ["derp", "key", "port"] {
-        play.probe(420, check, up());
-    }
+    play.others_than_health_are_up(420);
     let said = play.look(420);
     assert_eq!(
         said,

@@ -1,5 +1,6 @@
 //! This node's own failures: checks that do not run, and a network that is down.
 
+use std::cell::LazyCell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -104,10 +105,11 @@ impl Ledger {
     /// and it and every target that has nothing to do with it fail as if there were no
     /// network. Once it was, until one of them no longer does.
     fn cut_off(&self, look: &Look<'_>) -> bool {
+        let targets = LazyCell::new(|| targets(look));
         self.services.iter().any(|(name, account)| {
             let ripe = account.service.open.is_some() && (self.node_cut_off() || account.settled());
             let own = look.seen(name);
-            ripe && may_be_cut_off(&own) && uplink(&others(name, look))
+            ripe && may_be_cut_off(&own) && uplink(&others(name, &targets))
         })
     }
 
@@ -168,34 +170,47 @@ pub(super) fn may_be_cut_off(own: &[Seen]) -> bool {
     failing.peek().is_some() && own.iter().any(Seen::surely_cut_off) && failing.all(Seen::cut_off)
 }
 
-/// Of each target that has nothing to do with the service, whether all that is asked of it
-/// fails as if there were no network. What shares a host is one target, and so is a service
-/// on several; what shares the service's own host proves nothing.
-fn others(name: &str, look: &Look<'_>) -> Vec<bool> {
-    /// Joined by what they are reached at and what they belong to.
-    type Target<'a> = (BTreeSet<(&'a str, &'a str)>, bool);
-    let mut targets: Vec<Target<'_>> = Vec::new();
+/// What fails or works as one.
+struct Target<'a> {
+    /// The hosts that it is reached at, and the services that it belongs to.
+    ties: BTreeSet<(&'static str, &'a str)>,
+    /// Of each of its checks that says anything now: whether it fails as if there were no
+    /// network.
+    cut_off: Vec<bool>,
+}
+
+/// What shares a host is one target, and so is a service on several. A witness belongs to
+/// none.
+fn targets<'a>(look: &Look<'a>) -> Vec<Target<'a>> {
+    let mut targets: Vec<Target<'a>> = Vec::new();
     for monitor in look.monitors {
-        let Some(seen) = monitor.seen(look.now) else {
-            continue;
-        };
         let definition = &monitor.definition;
-        let mut joined: Target<'_> = ([("host", host(&definition.target))].into(), seen.cut_off());
+        let mut joined = Target {
+            ties: [("host", host(&definition.target))].into(),
+            cut_off: monitor.seen(look.now).iter().map(Seen::cut_off).collect(),
+        };
         if definition.role != Role::Witness {
-            joined.0.insert(("service", &definition.service));
+            joined.ties.insert(("service", &definition.service));
         }
-        targets.retain(|(ties, cut_off)| {
-            let apart = ties.is_disjoint(&joined.0);
+        targets.retain(|known| {
+            let apart = known.ties.is_disjoint(&joined.ties);
             if !apart {
-                joined.0.extend(ties);
-                joined.1 &= cut_off;
+                joined.ties.extend(&known.ties);
+                joined.cut_off.extend(&known.cut_off);
             }
             apart
         });
         targets.push(joined);
     }
-    targets.retain(|(ties, _)| !ties.contains(&("service", name)));
-    targets.into_iter().map(|(_, cut_off)| cut_off).collect()
+    targets
+}
+
+/// Of each target that has nothing to do with the service and says anything, whether all that
+/// is asked of it fails as if there were no network.
+fn others(name: &str, targets: &[Target<'_>]) -> Vec<bool> {
+    let foreign = |t: &&Target<'_>| !t.ties.contains(&("service", name)) && !t.cut_off.is_empty();
+    let others = targets.iter().filter(foreign);
+    others.map(|t| t.cut_off.iter().all(|c| *c)).collect()
 }
 
 /// The host of a target: a URL, or `host:port`.
