@@ -79,7 +79,7 @@ fn play(
     application: &mut Application,
 ) -> anyhow::Result<()> {
     say::info(
-        "A stand-in for Headscale runs, and five checks watch it (every 2 s here, every 60 s as shipped).",
+        "A stand-in for Headscale runs, and seven checks watch it (every 2 s here, every 60 s as shipped).",
     );
     ensure!(
         stand_in.wait_for_requests(6, STEP_MAX),

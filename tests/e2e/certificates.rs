@@ -5,11 +5,15 @@
 
 use watchbell_lab::chain::Chain;
 use watchbell_lab::headscale::Speaks;
-use watchbell_lab::scenario::{Alert, Lab, Setup, alert, on_each_host, over_http};
+use watchbell_lab::scenario::{Alert, Lab, Setup, alert, on_each_host, over_host_http};
 
-/// The HTTP checks say `tls`: their host tells no more. The certificate check tells why.
+/// The HTTP checks say `tls`: their host tells no more. Those with a TLS of their own tell why.
 fn outage_of_chain(test: &str, speaks: Speaks, certificate: Alert) {
-    let [health, derp, key] = over_http("tls");
+    let [health, derp, key] = over_host_http("tls");
+    let over_sockets = ["control", "relay"].map(|check| Alert {
+        check,
+        ..certificate
+    });
     on_each_host(test, |host| {
         // Plain HTTP is no fault of a certificate's.
         let cause = match certificate.kind {
@@ -18,7 +22,7 @@ fn outage_of_chain(test: &str, speaks: Speaks, certificate: Alert) {
         };
         Lab::well(host, Setup::default()).outage(
             cause,
-            &[health, derp, key, certificate],
+            &[&[health, derp, key, certificate], &over_sockets[..]].concat(),
             |lab| lab.headscale.speaks(speaks),
             |lab| lab.headscale.speaks(Speaks::Https(Chain::Valid)),
         );

@@ -107,6 +107,54 @@ fn each_state_has_its_exit_code_and_kind() {
         (State::Stalled, "certificate", (UP, "", "")),
         (State::Garbage, "health", (FAILED, "protocol", "")),
         (State::Closes, "health", (FAILED, "protocol", "")),
+        (State::ZeroKey, "control", (FAILED, "body", "no-key")),
+        (State::Proxy(502), "control", (FAILED, "status", "")),
+        (State::Hung, "control", (FAILED, "timeout", "")),
+        (State::Stalled, "control", (FAILED, "timeout", "")),
+        (State::Trickle, "control", (FAILED, "timeout", "")),
+        (State::Garbage, "control", (FAILED, "protocol", "malformed")),
+        (State::Closes, "control", (FAILED, "protocol", "closed")),
+        (
+            State::EndlessHeaders,
+            "control",
+            (FAILED, "protocol", "malformed"),
+        ),
+        (
+            State::UpgradeStripped,
+            "control",
+            (FAILED, "protocol", "upgrade-stripped"),
+        ),
+        (
+            State::ForcedWebsocket,
+            "control",
+            (FAILED, "protocol", "upgrade-changed"),
+        ),
+        (
+            State::SplitBackends,
+            "control",
+            (FAILED, "protocol", "split-backends"),
+        ),
+        (
+            State::WantsNewer,
+            "control",
+            (FAILED, "protocol", "version-refused"),
+        ),
+        // Never seen, so its absence is no fault.
+        (State::DerpDisabled, "relay", (UP, "", "")),
+        (State::DerpBlank, "relay", (FAILED, "body", "wrong-answer")),
+        (
+            State::DerpMute,
+            "relay",
+            (FAILED, "protocol", "not-relayed"),
+        ),
+        (
+            State::UpgradeStripped,
+            "relay",
+            (FAILED, "protocol", "upgrade-stripped"),
+        ),
+        (State::Hung, "relay", (FAILED, "timeout", "")),
+        (State::Trickle, "relay", (FAILED, "timeout", "")),
+        (State::Garbage, "relay", (FAILED, "protocol", "malformed")),
     ] {
         bench.headscale.state(state);
         println!("{state:?} {check}");
@@ -189,7 +237,7 @@ fn names_say_why_they_do_not_resolve() {
         (dns::Answer::Silent, "no-answer"),
     ] {
         bench.dns.answer(answer);
-        for check in ["port", "certificate"] {
+        for check in ["port", "certificate", "control", "relay"] {
             println!("{reason} {check}");
             bench.expect(check, &named, (FAILED, "dns", reason));
         }
@@ -205,9 +253,12 @@ fn names_say_why_they_do_not_resolve() {
 fn a_pinned_key_is_the_only_right_one() {
     let bench = Bench::new(Speaks::Https(Chain::Valid));
     let pinned = [("headscale_public_key", OTHER_KEY)];
-    bench.expect("key", &pinned, (FAILED, "protocol", "key-changed"));
-    bench.headscale.state(State::OtherKey);
-    bench.expect("key", &pinned, (UP, "", ""));
+    for check in ["key", "control"] {
+        bench.headscale.state(State::Healthy);
+        bench.expect(check, &pinned, (FAILED, "protocol", "key-changed"));
+        bench.headscale.state(State::OtherKey);
+        bench.expect(check, &pinned, (UP, "", ""));
+    }
 }
 
 /// The first line is a Nagios plugin's: word, text, performance data after `|`.

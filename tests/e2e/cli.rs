@@ -14,7 +14,7 @@ use watchbell_lab::command::Answer;
 use watchbell_lab::headscale::{Headscale, Speaks, State};
 use watchbell_lab::manifest::{self, CHECKS, Changes};
 use watchbell_lab::scenario::{Lab, Setup, on_each_host};
-use watchbell_lab::wasm::{GUESTS_DIR, REPOSITORY, WATCHBELL};
+use watchbell_lab::wasm::{GUESTS, GUESTS_DIR, REPOSITORY, WATCHBELL};
 
 const UP: i32 = 0;
 const FAILED: i32 = 2;
@@ -178,8 +178,8 @@ impl OtherUser {
         }
         mode(dir.path(), 0o755);
         std::fs::copy(&*WATCHBELL, at("watchbell")).unwrap();
-        for guest in ["http_check", "tcp_check", "certificate_check", "alert"] {
-            let file = format!("{guest}.wasm");
+        for guest in GUESTS {
+            let file = format!("{}.wasm", guest.replace('-', "_"));
             std::fs::copy(GUESTS_DIR.join(&file), at("wasm").join(&file)).unwrap();
         }
         manifest::write(&at("spin.toml"), &Changes::default());

@@ -51,7 +51,7 @@ const fn of_gate(evidence: &'static str, cause: &'static str, breaks: fn(&Lab)) 
 const CONTROL: &str = "/ts2021";
 
 /// The table but for `dns` and `network-split`, which need a lab of their own.
-const TABLE: [Row; 10] = [
+const TABLE: [Row; 15] = [
     of_gate("the port is refused", "process-down", |lab| {
         lab.headscale.gate(Gate::Refused);
     }),
@@ -87,6 +87,24 @@ const TABLE: [Row; 10] = [
         },
         mends: |lab| lab.headscale.except(CONTROL, State::Healthy, 0),
     },
+    of_state("a proxy strips Upgrade", "control-protocol", |lab| {
+        lab.headscale.state(State::UpgradeStripped);
+    }),
+    of_state("/ts2021 closes after its 101", "split-backends", |lab| {
+        lab.headscale.state(State::SplitBackends);
+    }),
+    of_state("a proxy speaks plain HTTP to TLS", "proxy-scheme", |lab| {
+        lab.headscale.state(State::HttpToHttps);
+    }),
+    of_state("the relay carries nothing", "derp", |lab| {
+        lab.headscale.state(State::DerpMute);
+    }),
+    Row {
+        evidence: "only stun fails",
+        cause: "stun",
+        breaks: |lab| lab.stun.silent(true),
+        mends: |lab| lab.stun.silent(false),
+    },
     of_state("every HTTP check gets 500", "", |lab| {
         lab.headscale.state(State::FailingEverything);
     }),
@@ -95,8 +113,16 @@ const TABLE: [Row; 10] = [
 #[test]
 fn each_row_of_the_table_is_one_message_and_its_end() {
     on_each_host("each_row_of_the_table", |host| {
-        let mut lab = Lab::well(host, with_control());
-        lab.wait_for_status_of("control", "up");
+        let setup = Setup {
+            changes: Changes {
+                variables: steady(),
+                ..Changes::default()
+            },
+            stun: true,
+            ..Setup::default()
+        };
+        let mut lab = Lab::well(host, setup);
+        lab.wait_for_status_of("stun", "up");
         for row in &TABLE {
             let cause = row.cause;
             play(&lab, row.evidence, cause, 2, row.breaks, row.mends);
@@ -105,34 +131,10 @@ fn each_row_of_the_table_is_one_message_and_its_end() {
     });
 }
 
-/// The five checks, and one of the control protocol as an operator would add it: what
-/// Headscale answers there to who asks for no upgrade.
-fn with_control() -> Setup {
-    let url = format!(
-        "{{{{ headscale_scheme }}}}://{{{{ headscale_host }}}}:{{{{ headscale_port }}}}{CONTROL}"
-    );
-    let mut variables = vec![
-        ("control", "label", "Headscale control protocol".to_owned()),
-        ("control", "role", "control".to_owned()),
-        ("control", "url", url),
-        ("control", "expect_status", "500".to_owned()),
-        ("control", "presence", "required".to_owned()),
-    ];
-    variables.extend(steady());
-    Setup {
-        changes: Changes {
-            copies: vec![("derp", "control")],
-            variables,
-            ..Changes::default()
-        },
-        ..Setup::default()
-    }
-}
-
 /// One outage comes a few seconds after the other, which is no flapping here.
 fn steady() -> Vec<(&'static str, &'static str, String)> {
     let off = |check| (check, "flapping", "off".to_owned());
-    CHECKS.into_iter().chain(["control"]).map(off).collect()
+    CHECKS.into_iter().chain(["stun"]).map(off).collect()
 }
 
 /// The path that clients take is blocked, and the one that the HTTP checks take is not.
@@ -236,6 +238,16 @@ fn port_sees_it_first() {
 #[test]
 fn certificate_sees_it_first() {
     sees_it_first("certificate");
+}
+
+#[test]
+fn control_sees_it_first() {
+    sees_it_first("control");
+}
+
+#[test]
+fn relay_sees_it_first() {
+    sees_it_first("relay");
 }
 
 /// What the others are asked at: far longer than it takes one check to confirm a failure.

@@ -12,7 +12,7 @@ use watchbell_lab::headscale::Speaks;
 use watchbell_lab::manifest::{Changes, ROOMY};
 use watchbell_lab::runtime::Host;
 use watchbell_lab::scenario::{
-    Lab, Setup, alert, everything, expect_opened, on_each_host, over_http,
+    Lab, Setup, all_over_sockets, everything, expect_opened, on_each_host, over_host_http,
 };
 use watchbell_lab::server::Gate;
 use watchbell_lab::skip::skip;
@@ -29,10 +29,7 @@ const FAILURES: [(Answer, &str); 4] = [
 #[test]
 fn dns_failure() {
     for (answer, reason) in FAILURES {
-        let alerts = [
-            alert("port", "dns").because(reason),
-            alert("certificate", "dns").because(reason),
-        ];
+        let alerts = all_over_sockets("dns").map(|a| a.because(reason));
         on_each_host("dns_failure", |host| {
             let mut lab = Lab::well(host, named());
             let healthy = Answer::Addresses(vec![lab.headscale.addr().ip()]);
@@ -46,7 +43,7 @@ fn dns_failure() {
     }
 }
 
-/// The system's resolver fails in each of its ways, and all five checks with it; the
+/// The system's resolver fails in each of its ways, and every check with it; the
 /// runtime finds that resolver by itself.
 #[test]
 fn dns_failure_of_every_check() {
@@ -58,14 +55,8 @@ fn dns_failure_of_every_check() {
         std::fs::write(&resolv_conf, format!("nameserver {}\n", at.ip())).unwrap();
         cover(Path::new("/etc/resolv.conf"), &resolv_conf);
         for (answer, reason) in FAILURES {
-            let [health, derp, key] = over_http("dns");
-            let alerts = [
-                health,
-                derp,
-                key,
-                alert("port", "dns").because(reason),
-                alert("certificate", "dns").because(reason),
-            ];
+            let over_sockets = all_over_sockets("dns").map(|a| a.because(reason));
+            let alerts = [&over_host_http("dns")[..], &over_sockets].concat();
             on_each_host(TEST, |host| {
                 let setup = Setup {
                     host: NAME,
@@ -89,7 +80,7 @@ fn dns_failure_of_every_check() {
     });
 }
 
-/// A name that exists nowhere fails all five, from the first probe on, and each once.
+/// A name that exists nowhere fails every check, from the first probe on, and each once.
 #[test]
 fn a_name_that_exists_nowhere() {
     on_each_host("a_name_that_exists_nowhere", |host| {
@@ -118,24 +109,21 @@ fn an_ipv6_address() {
         return skip("an_ipv6_address", "this machine has no ::1");
     }
     on_each_host("an_ipv6_address", |host| {
-        let [health, derp, key, port, _] = everything("connect-refused");
-        let (setup, alerts) = match host {
-            Host::Embedded => {
-                let setup = Setup {
-                    host: "::1",
-                    ..Setup::default()
-                };
-                (setup, everything("connect-refused").to_vec())
-            }
+        let mut alerts = everything("connect-refused").to_vec();
+        let setup = match host {
+            Host::Embedded => Setup {
+                host: "::1",
+                ..Setup::default()
+            },
             // In brackets, as Spin's permissions need it, and without TLS, which Spin
             // does not do there; without TLS there is no certificate either.
             Host::Spin => {
-                let setup = Setup {
+                alerts.retain(|a| a.check != "certificate");
+                Setup {
                     host: "[::1]",
                     speaks: Speaks::Http,
                     ..Setup::default()
-                };
-                (setup, vec![health, derp, key, port])
+                }
             }
         };
         Lab::well(host, Setup { ip, ..setup }).outage(
@@ -162,7 +150,7 @@ fn tls_to_an_ipv6_address_on_spin() {
         };
         let lab = Lab::open(host, setup);
         let told = lab.webhook.wait_for(1);
-        let alerts = over_http("internal").map(|a| a.because("configuration"));
+        let alerts = over_host_http("internal").map(|a| a.because("configuration"));
         expect_opened("", &told, &alerts);
     });
 }
@@ -195,10 +183,7 @@ fn names_resolve_against_resistance() {
 /// A record of another name gives this one no address: the lie is not connected to.
 #[test]
 fn a_record_of_another_name_is_no_address() {
-    let alerts = [
-        alert("port", "dns").because("no-address"),
-        alert("certificate", "dns").because("no-address"),
-    ];
+    let alerts = all_over_sockets("dns").map(|a| a.because("no-address"));
     on_each_host("a_record_of_another_name_is_no_address", |host| {
         Lab::well(host, named()).outage(
             "dns",
@@ -211,7 +196,7 @@ fn a_record_of_another_name_is_no_address() {
 
 #[test]
 fn names_that_lead_nowhere() {
-    let alerts = [alert("port", "dns"), alert("certificate", "dns")];
+    let alerts = all_over_sockets("dns");
     on_each_host("names_that_lead_nowhere", |host| {
         for answer in [Answer::AliasLoop, Answer::CompressionLoop, Answer::Garbage] {
             let mut lab = Lab::well(host, named());

@@ -1,4 +1,4 @@
-//! Against a true Headscale v0.29: all five green, then kill it, stop its database,
+//! Against a true Headscale v0.29: all green, then kill it, stop its database,
 //! misroute its key behind a true nginx, and see the right alerts.
 
 #![allow(clippy::unwrap_used)]
@@ -13,7 +13,7 @@ use watchbell_lab::chain::Chain;
 use watchbell_lab::headscale::{self, Speaks, State};
 use watchbell_lab::real::{Database, Headscale, KeyRoute, Nginx, Postgres};
 use watchbell_lab::runtime::Host;
-use watchbell_lab::scenario::{Lab, Setup, alert, everything, on_each_host};
+use watchbell_lab::scenario::{Lab, Setup, alert, everything, on_each_host, over_http};
 use watchbell_lab::skip::skip;
 use watchbell_lab::{client, wait};
 
@@ -135,7 +135,7 @@ fn its_key_misrouted_by_nginx() {
         ] {
             lab.outage(
                 "key-routing",
-                &[alert("key", kind)],
+                &[alert("key", kind), alert("control", kind)],
                 |_| nginx.route_key(route),
                 |_| nginx.route_key(KeyRoute::Headscale),
             );
@@ -144,7 +144,7 @@ fn its_key_misrouted_by_nginx() {
     });
 }
 
-/// Behind nginx a dead process is three bad gateways; port and certificate are nginx's.
+/// Behind nginx a dead process is bad gateways alone; port and certificate are nginx's.
 #[test]
 fn killed_behind_nginx() {
     with_true_programs("killed_behind_nginx", |host| {
@@ -155,7 +155,7 @@ fn killed_behind_nginx() {
         lab.torn_ends = true;
         lab.outage(
             "backend-down",
-            &["health", "derp", "key"].map(|check| alert(check, "status")),
+            &over_http("status"),
             |_| server.borrow_mut().kill(),
             |_| server.borrow_mut().run(),
         );

@@ -8,6 +8,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod cpu;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -15,6 +17,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+use cpu::cpu_s;
 
 const PERIOD_S: u64 = 10;
 const WINDOW: Duration = Duration::from_secs(30);
@@ -93,22 +97,6 @@ fn measure(process: &Child, dir: &Path) -> Cost {
         ms: cpu * 1000.0 / requests as f64,
         rss_mib: rss_kib / 1024.0,
     }
-}
-
-/// On-CPU time of every thread, in seconds: the scheduler counts nanoseconds, where
-/// `stat` has ticks of 10 ms.
-fn cpu_s(pid: u32) -> f64 {
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("/proc");
-    let on_cpu_ns = |task: std::io::Result<std::fs::DirEntry>| -> f64 {
-        let path = task.expect("a thread").path().join("schedstat");
-        // A thread that has just ended is gone; what it used is lost to us.
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        text.split(' ')
-            .next()
-            .and_then(|t| t.parse().ok())
-            .unwrap_or(0.0)
-    };
-    tasks.map(on_cpu_ns).sum::<f64>() / 1e9
 }
 
 /// Requests served so far: the server keeps the number in a file.

@@ -2,6 +2,7 @@
 //! what can stand in front of it. Its state is switched while it runs.
 
 mod answers;
+mod upgraded;
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -11,14 +12,19 @@ use std::time::Instant;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use self::answers::Reply;
 use crate::chain::{AUTHORITY, Chain};
 use crate::server::{Gate, Server};
 use crate::wire::{Stream, read_request};
 
 /// The public key of the stand-in, until it is lost.
-pub const KEY: &str = "mkey:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+pub const KEY: &str = "mkey:9177b23278cbf0f3d17c36f2acc9b55e9c85f87b220a5386ec370d663e20e337";
 /// The key of the Headscale that came after it.
-pub const OTHER_KEY: &str = "mkey:ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100";
+pub const OTHER_KEY: &str = "mkey:5590e18b13045370235f1719ab8448c3c0a39a269bfc86ded297b1fa1bf4ac30";
+
+/// The private keys to them.
+const PRIVATE: [u8; 32] = [0x48; 32];
+const OTHER_PRIVATE: [u8; 32] = [0x4f; 32];
 
 /// What Headscale, or what stands before it, does with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,9 +32,9 @@ pub enum State {
     Healthy,
     /// `/health` 500, everything else as healthy.
     DatabaseDown,
-    /// `/derp` 404: the embedded relay is switched off.
+    /// `/derp` and all below it 404: the embedded relay is switched off.
     DerpDisabled,
-    /// `/derp` 200 with a blank page, as v0.28 answers, or a proxy's own page.
+    /// `/derp` and all below it 200 with a blank page, as v0.28 answers, or a proxy's own page.
     DerpBlank,
     /// Accepts, and does nothing more: no handshake, no answer.
     Hung,
@@ -42,8 +48,17 @@ pub enum State {
     HttpToHttps,
     /// Caddy without a matching route: 200 and nothing, for every path.
     EmptyEverything,
-    /// `/derp` is never answered, the rest is: nginx that forces `Upgrade: websocket`.
-    DerpHangs,
+    /// The relay takes packets and hands none over.
+    DerpMute,
+    /// A proxy takes `Upgrade` away.
+    UpgradeStripped,
+    /// nginx that forces `Upgrade: websocket`: `/ts2021` 405, `/derp` upgraded as ever, and
+    /// never answered where no upgrade was asked for.
+    ForcedWebsocket,
+    /// `/ts2021` is served by another Headscale than `/key`.
+    SplitBackends,
+    /// Clients as old as the check's are closed upon.
+    WantsNewer,
     /// `/key` answered by somebody else.
     KeyMisrouted(Misroute),
     /// The private key was lost and made anew.
@@ -94,6 +109,7 @@ pub struct Headscale {
 
 struct Shared {
     now: Mutex<Now>,
+    relay: upgraded::Relay,
 }
 
 struct Now {
@@ -120,6 +136,7 @@ impl Headscale {
                 requests: HashMap::new(),
                 asked_at: HashMap::new(),
             }),
+            relay: upgraded::Relay::default(),
         });
         let theirs = shared.clone();
         Self {
@@ -183,7 +200,7 @@ impl Shared {
         }
         let Some(config) = tls else {
             let mut stream = &tcp;
-            self.answer(&mut stream);
+            self.answer(&mut stream, &tcp);
             let _ = tcp.shutdown(Shutdown::Write);
             return drain(&tcp);
         };
@@ -197,15 +214,18 @@ impl Shared {
         let Ok(connection) = ServerConnection::new(config) else {
             return;
         };
+        let Ok(handle) = tcp.try_clone() else {
+            return;
+        };
         let mut stream = StreamOwned::new(connection, tcp);
-        self.answer(&mut stream);
+        self.answer(&mut stream, &handle);
         stream.conn.send_close_notify();
         let _ = stream.flush();
         let _ = stream.sock.shutdown(Shutdown::Write);
         drain(&stream.sock);
     }
 
-    fn answer(&self, stream: &mut dyn Stream) {
+    fn answer(&self, stream: &mut dyn Stream, tcp: &TcpStream) {
         // A client that only connects, or breaks off, needs no answer.
         let Ok(request) = read_request(stream) else {
             return;
@@ -213,7 +233,13 @@ impl Shared {
         let path = request.path.split('?').next().unwrap_or("/").to_owned();
         let state = self.now.lock().unwrap().take(&path);
         // The client may hang up at any time; that is its right.
-        let _ = answers::write(stream, state, &request, &path);
+        let _ = match answers::answer(state, &request, &path) {
+            Reply::Control(private, version_min) => {
+                upgraded::enter(stream, &request, private, version_min)
+            }
+            Reply::Relay(manner) => self.relay.serve(stream, tcp, manner),
+            Reply::Response(response) => answers::write(stream, state, &response, &path),
+        };
     }
 }
 

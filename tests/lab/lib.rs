@@ -9,6 +9,7 @@
 //! | [`chain`] | certificate chains, valid and faulty in one way each |
 //! | [`client`] | a client that trusts them |
 //! | [`dns`] | a DNS server over UDP and TCP, honest or not |
+//! | [`stun`] | a relay's STUN server |
 //! | [`receivers`] | who receives what any channel sends |
 //! | [`webhook`] | who receives the alerts, and checks their signature |
 //! | [`port`] | a port that is open, refused or dropped |
@@ -40,6 +41,7 @@ pub mod scenario;
 pub mod server;
 pub mod skip;
 pub mod state;
+pub mod stun;
 pub mod wait;
 pub mod wasm;
 pub mod webhook;

@@ -8,7 +8,17 @@ use toml_edit::{DocumentMut, Item, Table, value};
 use crate::wasm::{GUESTS_DIR, REPOSITORY};
 
 /// The ids of the checks, in the manifest's order.
-pub const CHECKS: [&str; 5] = ["health", "derp", "key", "port", "certificate"];
+/// Without `stun`, which the lab switches off unless a test says where to ask.
+pub const CHECKS: [&str; 7] = [
+    "health",
+    "derp",
+    "key",
+    "port",
+    "certificate",
+    "control",
+    "relay",
+];
+const STUN: &str = "stun";
 
 /// How fast a check runs in the lab.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +53,8 @@ pub const PATIENT: Pace = Pace {
     timeout: "3900ms",
 };
 
+/// The checks that open their own sockets.
+const OVER_SOCKETS: [&str; 4] = ["port", "certificate", "control", "relay"];
 const ALERT: &str = "alert";
 const EVERY_SECOND: &str = "* * * * * *";
 /// Never, as far as a test is concerned: once a year.
@@ -114,11 +126,14 @@ pub fn write(to: &Path, changes: &Changes) {
             variables["webhook_retry_interval"] = value("1s");
             variables["settling_time"] = value("10s");
         }
+        if id == STUN {
+            variables["presence"] = value("off");
+        }
         for (_, host) in changes.permissions.iter().filter(|(c, _)| *c == id) {
             let hosts = component["allowed_outbound_hosts"].as_array_mut();
             hosts.unwrap().push(host);
         }
-        if changes.no_sockets && ["port", "certificate"].contains(&id.as_str()) {
+        if changes.no_sockets && OVER_SOCKETS.contains(&id.as_str()) {
             let ring = toml_edit::Array::from_iter(["{{ alert_url }}"]);
             component["allowed_outbound_hosts"] = value(ring);
         }

@@ -103,6 +103,12 @@ impl Runtime {
         runtime
     }
 
+    /// The process that runs.
+    pub fn pid(&self) -> u32 {
+        let (child, _) = self.child.as_ref().expect("it runs");
+        child.id()
+    }
+
     /// Starts it again, on the state that it left.
     pub fn run(&mut self) {
         assert!(self.child.is_none(), "starting the runtime: it runs");

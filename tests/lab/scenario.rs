@@ -10,6 +10,7 @@ use crate::dns::{Answer, Dns};
 use crate::headscale::{Headscale, Speaks, State};
 use crate::manifest::{CHECKS, Changes};
 use crate::runtime::{AppSpec, Host, Runtime, hosts};
+use crate::stun::Stun;
 use crate::wait;
 use crate::webhook::{Delivery, Webhook};
 
@@ -34,22 +35,45 @@ pub const fn alert(check: &'static str, kind: &'static str) -> Alert {
 }
 
 /// Everything that a closed port takes down.
-pub const fn everything(kind: &'static str) -> [Alert; 5] {
+pub const fn everything(kind: &'static str) -> [Alert; 7] {
+    beside(kind, kind)
+}
+
+/// What the checks over the host's HTTP see, and those over sockets of their own.
+pub const fn beside(over_http: &'static str, over_sockets: &'static str) -> [Alert; 7] {
+    let [health, derp, key] = over_host_http(over_http);
+    let [port, certificate, control, relay] = all_over_sockets(over_sockets);
+    [health, derp, key, port, certificate, control, relay]
+}
+
+/// What every check sees that asks something over HTTP.
+pub const fn over_http(kind: &'static str) -> [Alert; 5] {
+    let [health, derp, key] = over_host_http(kind);
     [
-        alert("health", kind),
-        alert("derp", kind),
-        alert("key", kind),
-        alert("port", kind),
-        alert("certificate", kind),
+        health,
+        derp,
+        key,
+        alert("control", kind),
+        alert("relay", kind),
     ]
 }
 
-/// What the three HTTP checks see.
-pub const fn over_http(kind: &'static str) -> [Alert; 3] {
+/// What the three checks over the host's HTTP see.
+pub const fn over_host_http(kind: &'static str) -> [Alert; 3] {
     [
         alert("health", kind),
         alert("derp", kind),
         alert("key", kind),
+    ]
+}
+
+/// What the checks see that open their own sockets.
+pub const fn all_over_sockets(kind: &'static str) -> [Alert; 4] {
+    [
+        alert("port", kind),
+        alert("certificate", kind),
+        alert("control", kind),
+        alert("relay", kind),
     ]
 }
 
@@ -73,6 +97,8 @@ pub struct Setup {
     pub host: &'static str,
     pub changes: Changes,
     pub variables: Vec<(&'static str, String)>,
+    /// The STUN server is asked, too.
+    pub stun: bool,
     /// Keeps state in a Redis: its address, its URL.
     pub redis: Option<(SocketAddr, String)>,
     /// Where the DNS server listens, which is then the system's
@@ -90,6 +116,7 @@ impl Default for Setup {
             host: "127.0.0.1",
             changes: Changes::default(),
             variables: Vec::new(),
+            stun: false,
             redis: None,
             system_dns: None,
         }
@@ -101,6 +128,7 @@ pub struct Lab {
     pub runtime: Runtime,
     pub headscale: Headscale,
     pub dns: Dns,
+    pub stun: Stun,
     pub webhook: Webhook,
     /// What mends reaches into the probes that run at that moment, so that the last
     /// failure before an outage's end may be of another kind.
@@ -126,6 +154,12 @@ impl Lab {
             None => Dns::start(answer),
         };
         let webhook = Webhook::start();
+        let stun = Stun::start();
+        let mut changes = setup.changes;
+        if setup.stun {
+            let asked = ("stun", "presence", "required".to_owned());
+            changes.variables.push(asked);
+        }
         let scheme = if setup.speaks == Speaks::Http {
             "http"
         } else {
@@ -135,6 +169,7 @@ impl Lab {
             ("headscale_scheme", scheme.to_owned()),
             ("headscale_host", setup.host.to_owned()),
             ("headscale_port", headscale.addr().port().to_string()),
+            ("headscale_stun_port", stun.addr().port().to_string()),
             ("dns_resolver", dns.addr().to_string()),
             ("webhook_url", webhook.url()),
             ("webhook_secret", Webhook::secret()),
@@ -147,7 +182,7 @@ impl Lab {
         variables.extend(setup.variables);
         let spec = AppSpec {
             manifest: None,
-            changes: setup.changes,
+            changes,
             variables,
             redis: setup.redis,
         };
@@ -156,6 +191,7 @@ impl Lab {
             runtime,
             headscale,
             dns,
+            stun,
             webhook,
             torn_ends: false,
         }

@@ -6,7 +6,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-const GUESTS: [&str; 4] = ["http-check", "tcp-check", "certificate-check", "alert"];
+/// What is shipped, by package.
+pub const GUESTS: [&str; 7] = [
+    "http-check",
+    "tcp-check",
+    "certificate-check",
+    "control-check",
+    "derp-check",
+    "stun-check",
+    "alert",
+];
 
 /// The repository's top directory.
 pub static REPOSITORY: LazyLock<PathBuf> = LazyLock::new(|| {

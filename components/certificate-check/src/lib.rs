@@ -23,7 +23,7 @@ impl Check for CertificateCheck {
     }
 
     fn target(settings: &CertificateSettings) -> String {
-        format!("{}:{}", settings.host, settings.port)
+        settings.endpoint.to_string()
     }
 
     fn thresholds(settings: &CertificateSettings) -> &[Threshold] {

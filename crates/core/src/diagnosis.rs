@@ -14,6 +14,7 @@ pub enum Role {
     Port,
     Certificate,
     Control,
+    Stun,
     /// A target that is not the service's and not this node's: only evidence.
     Witness,
     /// Counts for rows about everything, and for none about itself.
@@ -22,7 +23,7 @@ pub enum Role {
 }
 
 impl Role {
-    pub const WANT: &str = "health, derp, key, port, certificate, control, witness or other";
+    pub const WANT: &str = "health, derp, key, port, certificate, control, stun, witness or other";
 
     pub fn parse(text: &str) -> Option<Self> {
         Some(match text {
@@ -32,6 +33,7 @@ impl Role {
             "port" => Role::Port,
             "certificate" => Role::Certificate,
             "control" => Role::Control,
+            "stun" => Role::Stun,
             "witness" => Role::Witness,
             "other" => Role::Other,
             _ => return None,
@@ -56,7 +58,7 @@ pub struct Failure {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     pub role: Role,
-    /// `http`, `tcp`, `certificate`: what `Other` is asked over.
+    /// Asked through the host's HTTP, not over a socket of its own.
     pub http: bool,
     pub failing: Option<Failure>,
 }
@@ -111,11 +113,7 @@ const TABLE: &[Row] = &[
             sentence: "the port is closed on the path that clients take, while HTTP answers",
             action: "check firewall rules, verify the reverse proxy runs",
         },
-        holds: |e| {
-            e.fails(Role::Port, &CONNECTING)
-                && e.http_well()
-                && e.fail_only(&[Role::Port, Role::Certificate])
-        },
+        holds: |e| e.fails(Role::Port, &CONNECTING) && e.http_well() && e.fail_only(&OVER_SOCKETS),
     },
     Row {
         cause: Cause {
@@ -144,6 +142,30 @@ const TABLE: &[Row] = &[
     },
     Row {
         cause: Cause {
+            id: "proxy-scheme",
+            sentence: "the proxy speaks plain HTTP to a port with TLS, so nothing gets through it",
+            action: "let the reverse proxy speak https to Headscale, or switch off Headscale's own TLS",
+        },
+        holds: |e| {
+            e.reason("plain-http-to-tls")
+                && e.not_failing(Role::Port)
+                && e.not_failing(Role::Certificate)
+                && e.http_down()
+                && e.every_http_answers(400..=400)
+        },
+    },
+    Row {
+        cause: Cause {
+            id: "split-backends",
+            sentence: "/key and /ts2021 are served by different servers: no client can connect",
+            action: "let the reverse proxy send every path of the control server to one Headscale",
+        },
+        holds: |e| {
+            e.reason("split-backends") && e.fail_only(&[Role::Control, Role::Key, Role::Derp])
+        },
+    },
+    Row {
+        cause: Cause {
             id: "key-changed",
             sentence: "the server's public key changed: its Noise key was lost and every client must re-authenticate",
             action: "restore Headscale's noise private key from a backup; a new key that is meant is accepted with headscale_public_key",
@@ -164,7 +186,12 @@ const TABLE: &[Row] = &[
             sentence: "only the control API's key is not served: the proxy routes it elsewhere",
             action: "check reverse proxy routing",
         },
-        holds: |e| e.fail_only(&[Role::Key]) && e.only(&ANSWERED),
+        // Without a key no control protocol; what routes it astray may lead the relay astray.
+        holds: |e| {
+            e.fails(Role::Key, &ANSWERED)
+                && e.fail_only(&[Role::Key, Role::Control, Role::Derp])
+                && e.only(&ANSWERED)
+        },
     },
     Row {
         cause: Cause {
@@ -172,15 +199,25 @@ const TABLE: &[Row] = &[
             sentence: "only the DERP relay fails: clients behind hard NAT lose their fallback",
             action: "check the DERP configuration",
         },
-        holds: |e| e.fail_only(&[Role::Derp]) && e.only(&ANSWERED),
+        // A relay that is switched off takes its STUN with it, whose port may then refuse.
+        holds: |e| e.fails_some(Role::Derp, &ANSWERED) && e.fail_only(&[Role::Derp, Role::Stun]),
+    },
+    Row {
+        cause: Cause {
+            id: "stun",
+            sentence: "only STUN fails: UDP is blocked on the way or the relay does not listen, so clients find direct paths less often",
+            action: "check that UDP reaches the STUN port (3478) through firewalls, and derp.server.stun_listen_addr",
+        },
+        holds: |e| e.fail_only(&[Role::Stun]),
     },
     Row {
         cause: Cause {
             id: "control-protocol",
-            sentence: "only the control protocol fails: a proxy strips Upgrade, or another server holds the key",
-            action: "check that the reverse proxy passes Upgrade for /ts2021",
+            sentence: "clients cannot open the control protocol while the API answers: a proxy does not pass Upgrade, or the server refuses the handshake",
+            action: "check that the reverse proxy passes Upgrade for /ts2021 and /derp",
         },
-        holds: |e| e.fail_only(&[Role::Control]),
+        // What strips Upgrade strips the relay's too.
+        holds: |e| e.fails(Role::Control, &ANSWERED) && e.fail_only(&[Role::Control, Role::Derp]),
     },
 ];
 
@@ -211,6 +248,14 @@ const ANSWERED: [Kind; 5] = [
     Kind::Protocol,
     Kind::Timeout,
     Kind::Latency,
+];
+/// What has checks that open their own sockets.
+const OVER_SOCKETS: [Role; 5] = [
+    Role::Port,
+    Role::Certificate,
+    Role::Control,
+    Role::Derp,
+    Role::Stun,
 ];
 /// What a node without network sees. Not a refused connection: somebody refused it.
 const NETWORK: [Kind; 4] = [
@@ -293,6 +338,12 @@ impl Evidence<'_> {
         let mut of_role = self.0.iter().filter(|s| s.role == role).peekable();
         of_role.peek().is_some()
             && of_role.all(|s| s.failing.as_ref().is_some_and(|f| kinds.contains(&f.kind)))
+    }
+
+    /// Something of this role fails, and fails so.
+    fn fails_some(&self, role: Role, kinds: &[Kind]) -> bool {
+        let mut failing = self.failing().filter(|(s, _)| s.role == role).peekable();
+        failing.peek().is_some() && failing.all(|(_, f)| kinds.contains(&f.kind))
     }
 
     fn not_failing(&self, role: Role) -> bool {
@@ -473,13 +524,133 @@ mod tests {
         ] {
             assert_eq!(id(&failing), want, "{what}");
         }
-        let control = Seen {
-            role: Role::Control,
-            http: false,
-            failing: Some(failure(Protocol)),
+    }
+
+    /// The shipped eight: the five, and control protocol, relay and STUN over sockets.
+    #[test]
+    fn what_clients_speak_has_its_rows() {
+        use Kind::*;
+        let why = |reason: &str, f: Failure| Failure {
+            reason: Some(reason.into()),
+            ..f
         };
-        let seen = [seen(&[]), vec![control]].concat();
-        assert_eq!(diagnose(&seen).map(|c| c.id), Some("control-protocol"));
+        let (stripped, split) = (
+            why("upgrade-stripped", status(500)),
+            why("split-backends", failure(Protocol)),
+        );
+        let (http, socket) = (true, false);
+        let plain = why("plain-http-to-tls", status(400));
+        let api = |f: &Failure| [Role::Health, Role::Derp, Role::Key].map(|r| (r, http, f.clone()));
+        for (what, failing, want) in [
+            (
+                "control alone",
+                vec![(Role::Control, socket, stripped.clone())],
+                Some("control-protocol"),
+            ),
+            (
+                "Upgrade stripped",
+                vec![
+                    (Role::Control, socket, stripped.clone()),
+                    (Role::Derp, socket, stripped.clone()),
+                ],
+                Some("control-protocol"),
+            ),
+            (
+                "websocket forced: the plain relay hangs",
+                vec![
+                    (Role::Control, socket, status(405)),
+                    (Role::Derp, socket, failure(Protocol)),
+                    (Role::Derp, http, failure(Timeout)),
+                ],
+                Some("control-protocol"),
+            ),
+            (
+                "another key behind /ts2021",
+                vec![(Role::Control, socket, split.clone())],
+                Some("split-backends"),
+            ),
+            (
+                "the key changed, both see it",
+                vec![
+                    (Role::Key, http, why("key-changed", failure(Protocol))),
+                    (Role::Control, socket, why("key-changed", failure(Protocol))),
+                ],
+                Some("key-changed"),
+            ),
+            (
+                "/key routed elsewhere",
+                vec![
+                    (Role::Key, http, status(404)),
+                    (Role::Control, socket, why("no-key", status(404))),
+                ],
+                Some("key-routing"),
+            ),
+            (
+                "only the relay's protocol",
+                vec![(Role::Derp, socket, why("not-relayed", failure(Protocol)))],
+                Some("derp"),
+            ),
+            (
+                "the relay switched off",
+                vec![
+                    (Role::Derp, http, status(404)),
+                    (Role::Derp, socket, status(404)),
+                    (Role::Stun, socket, failure(ConnectRefused)),
+                ],
+                Some("derp"),
+            ),
+            (
+                "UDP blocked",
+                vec![(Role::Stun, socket, failure(Timeout))],
+                Some("stun"),
+            ),
+            (
+                "plain HTTP to TLS",
+                [
+                    api(&status(400)).to_vec(),
+                    vec![
+                        (Role::Control, socket, plain.clone()),
+                        (Role::Derp, socket, plain.clone()),
+                    ],
+                ]
+                .concat(),
+                Some("proxy-scheme"),
+            ),
+            (
+                "sockets down, HTTP up",
+                OVER_SOCKETS
+                    .map(|r| (r, socket, failure(ConnectTimeout)))
+                    .to_vec(),
+                Some("network-split"),
+            ),
+            (
+                "control and STUN: two faults",
+                vec![
+                    (Role::Control, socket, stripped.clone()),
+                    (Role::Stun, socket, failure(Timeout)),
+                ],
+                None,
+            ),
+            (
+                "control by the network alone",
+                vec![(Role::Control, socket, failure(Unreachable))],
+                None,
+            ),
+        ] {
+            let mut all = seen(&[]);
+            for role in [Role::Control, Role::Derp, Role::Stun] {
+                all.push(Seen {
+                    role,
+                    http: false,
+                    failing: None,
+                });
+            }
+            for (role, http, failure) in failing {
+                let its = |s: &&mut Seen| s.role == role && s.http == http;
+                all.iter_mut().find(its).unwrap().failing = Some(failure);
+            }
+            assert_eq!(diagnose(&all).map(|c| c.id), want, "{what}");
+        }
     }
 
     /// Where two rows could hold, the layer further down is the cause.

@@ -11,6 +11,7 @@ pub mod control;
 pub mod counting;
 pub mod diagnosis;
 mod digest;
+pub mod identity;
 pub mod incident;
 pub mod json;
 pub mod ledger;

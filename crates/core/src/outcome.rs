@@ -190,6 +190,14 @@ impl Outcome {
         self
     }
 
+    /// Appends an operator's hint, where there is one.
+    pub fn and_hint(self, hint: &str) -> Self {
+        match hint {
+            "" => self,
+            _ => self.and(hint),
+        }
+    }
+
     fn new(
         status: Status,
         kind: Option<Kind>,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::identity::recognise;
 use crate::json;
 use crate::monitor::Memory;
 use crate::outcome::{Identity, Kind, Outcome, one_line};
@@ -11,8 +12,6 @@ use crate::settings::{Assertion, HttpSettings, Presence};
 
 /// Of a server's text, this much is repeated in a detail.
 const EXCERPT_CHARS: usize = 60;
-/// Of a value that changed: all of a key (`mkey:` and 64 digits), to be copied from the alert.
-const IDENTITY_CHARS: usize = 80;
 
 /// The answer as far as it was read.
 pub struct Response {
@@ -204,21 +203,13 @@ fn identity(
             format!("{pointer} is {got:?}, which is no real value"),
         ));
     }
-    let remembered = memory.identity.as_ref().filter(|i| i.pointer == pointer);
-    let known = settings.pinned.as_ref().or(remembered.map(|i| &i.value));
-    match known {
-        Some(known) if known != got => {
-            let [got, known] = [got, known].map(|text| one_line(text, IDENTITY_CHARS));
-            let detail = format!("{pointer} changed to {got}, want {known}");
-            Err(Outcome::failed(Kind::Protocol, detail)
-                .reason("key-changed")
-                .and_hint(&settings.remember_hint))
-        }
-        _ => Ok(Identity {
-            pointer: pointer.to_owned(),
-            value: got.clone(),
-        }),
-    }
+    recognise(
+        pointer,
+        got,
+        settings.pinned.as_deref(),
+        memory,
+        &settings.remember_hint,
+    )
 }
 
 fn too_long(settings: &HttpSettings, want: &str) -> Outcome {
@@ -246,14 +237,4 @@ fn excerpt(body: &[u8]) -> Option<String> {
 /// A `Location` may carry a token in its query.
 fn without_query(location: &str) -> &str {
     location.split('?').next().unwrap_or_default()
-}
-
-impl Outcome {
-    fn and_hint(self, hint: &str) -> Outcome {
-        if hint.is_empty() {
-            self
-        } else {
-            self.and(hint)
-        }
-    }
 }

@@ -6,13 +6,23 @@
 mod alert;
 mod certificate;
 mod common;
+mod control;
+mod derp;
+mod endpoint;
 mod http;
+mod presence;
+mod stun;
 mod tcp;
 
 pub use alert::AlertSettings;
 pub use certificate::{CertificateSettings, Threshold};
 pub use common::{Common, Pace, Severity, parse_duration};
-pub use http::{Assertion, HttpSettings, JsonTest, Presence, StatusSet};
+pub use control::ControlSettings;
+pub use derp::DerpSettings;
+pub use endpoint::Endpoint;
+pub use http::{Assertion, HttpSettings, JsonTest, StatusSet};
+pub use presence::Presence;
+pub use stun::StunSettings;
 pub use tcp::{Family, Host, Resolver, TcpSettings, parse_host, parse_resolvers};
 
 /// One mistake in one variable.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use watchbell_core::settings::{
-    AlertSettings, CertificateSettings, Family, Host, HttpSettings, Mistake, StatusSet,
-    TcpSettings, Threshold, parse_duration, parse_host, parse_resolvers,
+    AlertSettings, CertificateSettings, ControlSettings, DerpSettings, Family, Host, HttpSettings,
+    Mistake, StatusSet, TcpSettings, Threshold, parse_duration, parse_host, parse_resolvers,
 };
 
 fn get<'a>(pairs: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<String> + 'a {
@@ -312,15 +312,75 @@ fn thresholds_are_days_or_shares_of_the_lifetime_widest_first() {
 }
 
 #[test]
-fn without_tls_the_certificate_check_is_off() {
-    for (scheme, off) in [("https", false), ("http", true)] {
+fn a_scheme_is_with_tls_or_without() {
+    for (scheme, tls) in [("", true), ("https", true), ("http", false)] {
         let pairs = [
             ("check", "certificate"),
             ("host", "192.0.2.1"),
             ("port", "443"),
             ("scheme", scheme),
         ];
-        assert_eq!(CertificateSettings::read(&get(&pairs)).unwrap().off, off);
+        let settings = CertificateSettings::read(&get(&pairs)).unwrap();
+        assert_eq!(settings.endpoint.tls, tls);
+    }
+}
+
+#[test]
+fn an_authority_has_the_port_that_is_not_its_schemes() {
+    for (scheme, host, port, name, want) in [
+        ("https", "hs.example.com", "443", "", "hs.example.com"),
+        ("https", "hs.example.com", "8443", "", "hs.example.com:8443"),
+        ("http", "hs.example.com", "80", "", "hs.example.com"),
+        ("http", "hs.example.com", "443", "", "hs.example.com:443"),
+        ("https", "2001:db8::7", "443", "", "[2001:db8::7]"),
+        (
+            "https",
+            "192.0.2.1",
+            "8443",
+            "hs.example.com",
+            "hs.example.com:8443",
+        ),
+    ] {
+        let pairs = [
+            ("check", "relay"),
+            ("scheme", scheme),
+            ("host", host),
+            ("port", port),
+            ("dns_resolver", "192.0.2.53"),
+            ("server_name", name),
+        ];
+        let settings = DerpSettings::read(&get(&pairs)).unwrap();
+        assert_eq!(settings.endpoint.authority(), want);
+    }
+}
+
+#[test]
+fn a_control_check_passes_for_a_client_that_there_can_be() {
+    let read = |key, value| {
+        let pairs = [
+            ("check", "control"),
+            ("host", "192.0.2.1"),
+            ("port", "443"),
+            (key, value),
+        ];
+        ControlSettings::read(&get(&pairs))
+    };
+    let key = format!("mkey:{}", "0a".repeat(32));
+    assert_eq!(read("", "").unwrap().capability_version, 133);
+    assert_eq!(read("public_key", &key).unwrap().pinned, Some(key.clone()));
+    for version in ["39", "65534"] {
+        let read = read("capability_version", version).unwrap();
+        assert_eq!(read.capability_version.to_string(), version);
+    }
+    for (name, bad) in [
+        ("capability_version", "38"),
+        ("capability_version", "65535"),
+        ("capability_version", "v133"),
+        ("public_key", "mkey:00"),
+        ("public_key", &key.to_uppercase()),
+        ("public_key", &format!("mkey:{}", "0".repeat(64))),
+    ] {
+        assert_eq!(keys(&read(name, bad).unwrap_err()), [name], "{bad}");
     }
 }
 

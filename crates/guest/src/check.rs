@@ -103,8 +103,17 @@ pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>, Failed> {
         "reason": report.outcome.reason,
         "detail": report.outcome.detail,
         "duration_ms": u64::try_from(duration_ms).unwrap_or(u64::MAX),
-        "facts": report.facts,
+        "facts": facts(report),
     })))
+}
+
+/// With the status of an answer where another was wanted, whatever the kind of check.
+fn facts(report: Report) -> Value {
+    let mut facts = report.facts;
+    if let (Some(status), Some(map)) = (report.outcome.http_status, facts.as_object_mut()) {
+        map.insert("http_status".to_owned(), status.into());
+    }
+    facts
 }
 
 /// The stanza's settings, or every mistake in them; a provider that fails is one too.

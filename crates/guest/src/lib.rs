@@ -6,12 +6,14 @@ pub mod deadline;
 pub mod entry;
 pub mod log;
 pub mod outgoing;
+pub mod phases;
 pub mod ring;
 pub mod store;
 pub mod variables;
 
 pub use check::{Check, Report};
 pub use deadline::{Deadline, Expired};
+pub use phases::Phases;
 
 /// Why a run could not be carried out. Not `anyhow::Error`, which costs a guest 12 KB:
 /// nobody asks for its causes one by one.

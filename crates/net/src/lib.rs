@@ -13,5 +13,7 @@ mod resolve;
 mod stream;
 
 pub use connect::{Attempt, Connected, Unconnected, connect};
+pub use datagrams::Datagrams;
+pub use lookup::Trouble;
 pub use resolve::resolve;
 pub use stream::TcpStream;

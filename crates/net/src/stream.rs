@@ -1,6 +1,6 @@
 //! A connected socket as `std::io::{Read, Write}`, which never wait beyond the deadline.
 
-use std::io::{Error, ErrorKind, Read, Result, Write};
+use std::io::{Error, ErrorKind, IoSlice, Read, Result, Write};
 
 use wasi::io::streams::{InputStream, OutputStream, StreamError};
 use wasi::sockets::tcp::TcpSocket;
@@ -72,6 +72,13 @@ impl Write for TcpStream {
         let n = bytes.len().min(room);
         self.output.write(&bytes[..n]).map_err(|_| reset())?;
         Ok(n)
+    }
+
+    /// In one write: small ones in a row would each wait for the peer to acknowledge the one
+    /// before.
+    fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> Result<usize> {
+        let all: Vec<u8> = buffers.iter().flat_map(|b| b.iter().copied()).collect();
+        self.write(&all)
     }
 
     fn flush(&mut self) -> Result<()> {

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use watchbell_core::outcome::Kind;
+use watchbell_protocol::Reason as Protocol;
 use watchbell_tls::{Cause, Reason};
 
 /// The reasons in the document's row of a kind.
@@ -15,9 +16,10 @@ fn documented(kind: &str) -> BTreeSet<String> {
     let start = format!("| `{kind}` |");
     let row = text.lines().find(|line| line.starts_with(&start)).unwrap();
     let reasons = row.split('|').nth(3).unwrap();
-    // What stands between backticks is every second part.
+    // What stands between backticks is every second part; reasons are words and hyphens.
     let words = reasons.split('`').skip(1).step_by(2);
-    words.map(str::to_owned).collect()
+    let reason = |w: &&str| w.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+    words.filter(reason).map(str::to_owned).collect()
 }
 
 fn causes(kind: Kind) -> BTreeSet<String> {
@@ -30,8 +32,16 @@ fn every_reason_is_documented_and_no_other() {
     let classes = Reason::ALL.iter().map(|r| r.as_str().to_owned()).collect();
     assert_eq!(documented("certificate"), classes);
     assert_eq!(documented("tls"), causes(Kind::Tls));
+    let words = |all: &[Protocol]| -> BTreeSet<String> {
+        all.iter().map(|r| r.as_str().to_owned()).collect()
+    };
+    let answers = words(&[Protocol::NoKey, Protocol::WrongAnswer]);
+    assert_eq!(documented("status"), answers);
+    assert_eq!(documented("body"), answers);
     let mut protocol = causes(Kind::Protocol);
-    // An HTTP check's own.
+    protocol.extend(words(Protocol::ALL));
+    protocol.retain(|reason| !answers.contains(reason));
+    // That of a value that is remembered.
     protocol.insert("key-changed".to_owned());
     assert_eq!(documented("protocol"), protocol);
 }

@@ -1,35 +1,85 @@
-//! Headscale itself, built from the pinned `tests/real/go.mod`.
+//! Headscale itself, built from the pinned modules under `tests/real`.
 
-use std::fs::File;
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
-use std::time::SystemTime;
 
+use rusqlite::{Connection, OpenFlags};
+use serde_json::Value;
 use tempfile::TempDir;
 
+use super::go::Program;
 use super::process::Process;
 use crate::chain::AUTHORITY;
 use crate::port::Port;
-use crate::{skip, wait};
+use crate::wait;
 
-static BINARY: LazyLock<Result<PathBuf, String>> = LazyLock::new(build);
+const PACKAGE: &str = "github.com/juanfont/headscale/cmd/headscale";
+static V0_29: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| build("real"));
+static V0_26: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| build("real/older"));
 
-/// The binary, or why there is none.
-pub fn binary() -> Result<&'static Path, String> {
-    BINARY.as_deref().map_err(Clone::clone)
+fn build(module: &'static str) -> Result<PathBuf, String> {
+    let package = PACKAGE;
+    Program { module, package }.build()
 }
 
+/// The newest one's binary, or why there is none.
+pub fn binary() -> Result<&'static Path, String> {
+    Release::V0_29.binary()
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    V0_26,
+    V0_29,
+}
+
+impl Release {
+    fn binary(self) -> Result<&'static Path, String> {
+        let built = match self {
+            Release::V0_26 => &V0_26,
+            Release::V0_29 => &V0_29,
+        };
+        built.as_deref().map_err(Clone::clone)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
 pub enum Database {
     Sqlite,
     /// Where PostgreSQL listens.
     Postgres(SocketAddr),
 }
 
+/// How it is configured.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    pub release: Release,
+    pub database: Database,
+    /// The relay admits its own nodes alone.
+    pub verify_clients: bool,
+    /// Where STUN is bound: one address, or every one of the machine's, as the example has it.
+    pub stun_ip: Ipv4Addr,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            release: Release::V0_29,
+            database: Database::Sqlite,
+            verify_clients: false,
+            stun_ip: Ipv4Addr::LOCALHOST,
+        }
+    }
+}
+
 pub struct Headscale {
     process: Option<Process>,
+    release: Release,
     port: Port,
+    stun: SocketAddr,
     dir: TempDir,
     /// Database and keys.
     data: PathBuf,
@@ -43,7 +93,20 @@ impl Headscale {
 
     /// As [`start`](Self::start), with its data in a folder that `prepare` is shown first.
     pub fn start_on(database: &Database, prepare: impl FnOnce(&Path)) -> Result<Self, String> {
-        binary()?;
+        let options = Options {
+            database: *database,
+            ..Options::default()
+        };
+        Self::configured(&options, prepare)
+    }
+
+    /// As [`start`](Self::start), configured so.
+    pub fn start_with(options: &Options) -> Result<Self, String> {
+        Self::configured(options, |_| {})
+    }
+
+    fn configured(options: &Options, prepare: impl FnOnce(&Path)) -> Result<Self, String> {
+        options.release.binary()?;
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
         std::fs::create_dir(&data).unwrap();
@@ -52,11 +115,18 @@ impl Headscale {
         let (chain, key) = AUTHORITY.files();
         std::fs::write(dir.path().join("cert.pem"), chain).unwrap();
         std::fs::write(dir.path().join("key.pem"), key).unwrap();
-        let config = config(dir.path(), &data, port.addr, database);
+        // It wants a number of its own.
+        let stun = UdpSocket::bind((options.stun_ip, 0))
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let config = config(dir.path(), &data, port.addr, stun, options);
         std::fs::write(dir.path().join("config.yaml"), config).unwrap();
         let mut headscale = Self {
             process: None,
+            release: options.release,
             port,
+            stun: (Ipv4Addr::LOCALHOST, stun.port()).into(),
             dir,
             data,
         };
@@ -66,6 +136,44 @@ impl Headscale {
 
     pub fn addr(&self) -> SocketAddr {
         self.port.addr
+    }
+
+    /// Where its STUN server is asked.
+    pub fn stun(&self) -> SocketAddr {
+        self.stun
+    }
+
+    /// What it has logged so far as a warning or worse.
+    pub fn complaints(&self) -> Vec<String> {
+        let log = std::fs::read_to_string(self.log()).unwrap();
+        let bad = |line: &&str| {
+            let line: Value = serde_json::from_str(line).unwrap_or_default();
+            let level = line["level"].as_str().unwrap_or_default();
+            ["warn", "error", "fatal", "panic"].contains(&level)
+        };
+        log.lines().filter(bad).map(str::to_owned).collect()
+    }
+
+    /// How many rows each of its tables has (SQLite).
+    pub fn rows(&self) -> BTreeMap<String, u64> {
+        let path = self.data.join("db.sqlite");
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let database = Connection::open_with_flags(path, flags).unwrap();
+        let sql = "SELECT name FROM sqlite_master WHERE type = 'table'";
+        let mut tables = database.prepare(sql).unwrap();
+        let names = tables.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        names
+            .map(|name| {
+                let name = name.unwrap();
+                let count = format!("SELECT count(*) FROM \"{name}\"");
+                let rows = database.query_row(&count, [], |row| row.get::<_, i64>(0));
+                (name, rows.unwrap().unsigned_abs())
+            })
+            .collect()
+    }
+
+    fn log(&self) -> PathBuf {
+        self.dir.path().join("headscale.log")
     }
 
     /// Where its data lies.
@@ -94,23 +202,25 @@ impl Headscale {
     }
 
     fn spawn(&self) -> Process {
-        let mut command = Command::new(binary().unwrap());
+        let mut command = Command::new(self.release.binary().unwrap());
         command
             .args(["serve", "--config"])
             .arg(self.dir.path().join("config.yaml"))
             .current_dir(self.dir.path());
-        Process::start(command, &self.dir.path().join("headscale.log"))
+        Process::start(command, &self.log())
     }
 }
 
-fn config(dir: &Path, data: &Path, addr: SocketAddr, database: &Database) -> String {
+fn config(
+    dir: &Path,
+    data: &Path,
+    addr: SocketAddr,
+    stun: SocketAddr,
+    options: &Options,
+) -> String {
     let (dir, data) = (dir.display(), data.display());
-    // Only for STUN, which no check of the lab asks; it wants a number of its own.
-    let stun = UdpSocket::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let database = match database {
+    let verify_clients = options.verify_clients;
+    let database = match options.database {
         Database::Sqlite => format!("{{type: sqlite, sqlite: {{path: {data}/db.sqlite}}}}"),
         Database::Postgres(at) => format!(
             "{{type: postgres, postgres: {{host: {}, port: {}, name: postgres, user: lab, pass: lab, ssl: false}}}}",
@@ -129,72 +239,14 @@ tls_key_path: {dir}/key.pem
 noise: {{private_key_path: {data}/noise.key}}
 prefixes: {{v4: 100.64.0.0/10}}
 derp:
-  server: {{enabled: true, private_key_path: {data}/derp.key, stun_listen_addr: "{stun}", verify_clients: false}}
+  server: {{enabled: true, private_key_path: {data}/derp.key, stun_listen_addr: "{stun}", verify_clients: {verify_clients}}}
   urls: []
   auto_update_enabled: false
 disable_check_updates: true
+log: {{format: json, level: info}}
 database: {database}
 dns: {{base_domain: tail.lab.test, override_local_dns: false, magic_dns: false}}
 unix_socket: {dir}/hs.sock
 "#
     )
-}
-
-fn build() -> Result<PathBuf, String> {
-    let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("real");
-    let binary = module.join("bin/headscale");
-    if is_newer(&binary, &["go.mod", "go.sum"].map(|name| module.join(name))) {
-        return Ok(binary);
-    }
-    let go = skip::program(&["go", "/usr/local/go/bin/go"])
-        .ok_or("no go on PATH to build headscale with")?;
-    let status = Command::new(go)
-        .args(["build", "-o", "bin/headscale"])
-        .arg("github.com/juanfont/headscale/cmd/headscale")
-        .current_dir(&module)
-        .status()
-        .map_err(|e| format!("building headscale: {e}"))?;
-    if !status.success() {
-        return Err(format!("building headscale: {status}"));
-    }
-    // Go leaves a binary alone that would come out the same.
-    let built = File::options().append(true).open(&binary);
-    built
-        .and_then(|file| file.set_modified(SystemTime::now()))
-        .map_err(|e| format!("dating headscale: {e}"))?;
-    Ok(binary)
-}
-
-/// Whether it exists, and has been made after all of its sources.
-fn is_newer(made: &Path, sources: &[PathBuf]) -> bool {
-    let at = |path: &Path| path.metadata().and_then(|m| m.modified());
-    at(made).is_ok_and(|made| sources.iter().all(|s| at(s).is_ok_and(|s| s <= made)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    #[test]
-    fn another_version_asked_for_is_another_binary() {
-        let dir = tempfile::tempdir().unwrap();
-        let made = dir.path().join("headscale");
-        let sources = ["go.mod", "go.sum"].map(|name| dir.path().join(name));
-        let now = SystemTime::now();
-        let touch = |path: &Path, after_s| {
-            let file = File::create(path).unwrap();
-            file.set_modified(now + Duration::from_secs(after_s))
-                .unwrap();
-        };
-        sources.iter().for_each(|source| touch(source, 0));
-        assert!(!is_newer(&made, &sources), "there is none");
-        touch(&made, 1);
-        assert!(is_newer(&made, &sources), "made after both");
-        for source in &sources {
-            touch(source, 2);
-            assert!(!is_newer(&made, &sources), "{source:?} has changed");
-            touch(source, 0);
-        }
-    }
 }

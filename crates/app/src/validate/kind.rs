@@ -5,7 +5,8 @@ use std::path::Path;
 use serde::Serialize;
 use watchbell_core::channel;
 use watchbell_core::settings::{
-    AlertSettings, CertificateSettings, HttpSettings, Mistake, TcpSettings,
+    AlertSettings, CertificateSettings, ControlSettings, DerpSettings, HttpSettings, Mistake,
+    StunSettings, TcpSettings,
 };
 
 use crate::manifest::ComponentEntry;
@@ -16,14 +17,20 @@ pub enum Kind {
     HttpCheck,
     TcpCheck,
     CertificateCheck,
+    ControlCheck,
+    DerpCheck,
+    StunCheck,
     Alert,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 4] = [
+    pub const ALL: [Kind; 7] = [
         Kind::HttpCheck,
         Kind::TcpCheck,
         Kind::CertificateCheck,
+        Kind::ControlCheck,
+        Kind::DerpCheck,
+        Kind::StunCheck,
         Kind::Alert,
     ];
 
@@ -40,8 +47,19 @@ impl Kind {
             Kind::HttpCheck => "http_check",
             Kind::TcpCheck => "tcp_check",
             Kind::CertificateCheck => "certificate_check",
+            Kind::ControlCheck => "control_check",
+            Kind::DerpCheck => "derp_check",
+            Kind::StunCheck => "stun_check",
             Kind::Alert => "alert",
         }
+    }
+
+    /// Speaks TLS itself, and reads private roots from its own variable.
+    pub fn speaks_tls(self) -> bool {
+        matches!(
+            self,
+            Kind::CertificateCheck | Kind::ControlCheck | Kind::DerpCheck
+        )
     }
 
     pub fn is_check(self) -> bool {
@@ -52,8 +70,11 @@ impl Kind {
     pub(crate) fn variables(self) -> Vec<String> {
         let own = match self {
             Kind::HttpCheck => [COMMON, SHELL, HTTP].concat(),
-            Kind::TcpCheck => [COMMON, SHELL, TCP].concat(),
-            Kind::CertificateCheck => [COMMON, SHELL, CERTIFICATE].concat(),
+            Kind::TcpCheck => [COMMON, SHELL, TARGET, TCP].concat(),
+            Kind::CertificateCheck => [COMMON, SHELL, TARGET, TLS, CERTIFICATE].concat(),
+            Kind::ControlCheck => [COMMON, SHELL, TARGET, TLS, CONTROL].concat(),
+            Kind::DerpCheck => [COMMON, SHELL, TARGET, TLS, OPTIONAL].concat(),
+            Kind::StunCheck => [COMMON, SHELL, TARGET, OPTIONAL].concat(),
             Kind::Alert => [ALERT, ALERT_SHELL, channel::VARIABLES].concat(),
         };
         let mut all: Vec<String> = own.into_iter().map(str::to_owned).collect();
@@ -71,6 +92,9 @@ impl Kind {
             Kind::HttpCheck => HttpSettings::read(get).err(),
             Kind::TcpCheck => TcpSettings::read(get).err(),
             Kind::CertificateCheck => CertificateSettings::read(get).err(),
+            Kind::ControlCheck => ControlSettings::read(get).err(),
+            Kind::DerpCheck => DerpSettings::read(get).err(),
+            Kind::StunCheck => StunSettings::read(get).err(),
             Kind::Alert => AlertSettings::read(get).err(),
         }
         .unwrap_or_default()
@@ -123,18 +147,20 @@ const HTTP: &[&str] = &[
     "hint",
 ];
 
-const TCP: &[&str] = &["host", "port", "dns_resolver", "family", "send", "expect"];
+/// Where a socket is opened to.
+const TARGET: &[&str] = &["host", "port", "dns_resolver", "family"];
 
-const CERTIFICATE: &[&str] = &[
-    "scheme",
-    "host",
-    "port",
-    "dns_resolver",
-    "family",
-    "server_name",
-    "ca_certificates",
-    "expiry_thresholds",
-];
+const TCP: &[&str] = &["send", "expect"];
+
+/// Where TLS is spoken over it.
+const TLS: &[&str] = &["scheme", "server_name", "ca_certificates"];
+
+const CERTIFICATE: &[&str] = &["expiry_thresholds"];
+
+const CONTROL: &[&str] = &["capability_version", "public_key", "public_key_hint"];
+
+/// What may be absent.
+const OPTIONAL: &[&str] = &["presence", "hint"];
 
 const ALERT: &[&str] = &[
     "settling_time",

@@ -38,10 +38,14 @@ pub(super) fn check(component: &Resolved<'_>, report: &mut Report) {
     match kind {
         Kind::HttpCheck => url(component, allowed, "url", report),
         Kind::Alert => url(component, allowed, "webhook_url", report),
-        Kind::TcpCheck => target(component, allowed, report),
+        Kind::TcpCheck | Kind::ControlCheck => target(component, allowed, "tcp", report),
+        // What is switched off reaches nothing.
+        Kind::DerpCheck | Kind::StunCheck if component.text("presence") == Some("off") => {}
+        Kind::DerpCheck => target(component, allowed, "tcp", report),
+        Kind::StunCheck => target(component, allowed, "udp", report),
         // Without TLS the check is off and reaches nothing.
         Kind::CertificateCheck if component.text("scheme") != Some("http") => {
-            target(component, allowed, report);
+            target(component, allowed, "tcp", report);
         }
         Kind::CertificateCheck => {}
     }
@@ -65,7 +69,7 @@ fn url(component: &Resolved<'_>, allowed: &AllowedHosts, name: &str, report: &mu
 
 /// A socket's permissions are matched by address: the target's, when it is one, or
 /// some address at that port, when it is a name.
-fn target(component: &Resolved<'_>, allowed: &AllowedHosts, report: &mut Report) {
+fn target(component: &Resolved<'_>, allowed: &AllowedHosts, scheme: &str, report: &mut Report) {
     let port = component.text("port").and_then(|t| t.parse::<u16>().ok());
     let host = component.text("host").and_then(parse_host);
     let (Some(port), Some(host)) = (port, host) else {
@@ -74,9 +78,9 @@ fn target(component: &Resolved<'_>, allowed: &AllowedHosts, report: &mut Report)
     let ip = match host {
         Host::Ip(ip) => ip,
         Host::Name(_) => {
-            if !allowed.allows_some_address("tcp", port) {
+            if !allowed.allows_some_address(scheme, port) {
                 let want = format!(
-                    "\"tcp://*:{port}\" or networks at that port: a socket is matched by its address, never by a name"
+                    "\"{scheme}://*:{port}\" or networks at that port: a socket is matched by its address, never by a name"
                 );
                 denied(component, "permission-socket", "other hosts", &want, report);
             }
@@ -84,9 +88,15 @@ fn target(component: &Resolved<'_>, allowed: &AllowedHosts, report: &mut Report)
             return;
         }
     };
-    if !allowed.allows_socket("tcp", SocketAddr::new(ip, port)) {
-        let want = format!("\"tcp://{}\" among them", SocketAddr::new(ip, port));
-        denied(component, "permission-socket", "other hosts", &want, report);
+    let mut addresses = vec![SocketAddr::new(ip, port)];
+    if scheme == "udp" {
+        addresses.push(SocketAddr::new(any(ip), 0));
+    }
+    for address in addresses {
+        if !allowed.allows_socket(scheme, address) {
+            let want = format!("\"{scheme}://{address}\" among them");
+            denied(component, "permission-socket", "other hosts", &want, report);
+        }
     }
 }
 
@@ -94,11 +104,7 @@ fn target(component: &Resolved<'_>, allowed: &AllowedHosts, report: &mut Report)
 fn resolvers(component: &Resolved<'_>, allowed: &AllowedHosts, report: &mut Report) {
     let list = component.text("dns_resolver").and_then(parse_resolvers);
     for server in list.unwrap_or_default() {
-        let bind: IpAddr = match server {
-            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-        };
-        for address in [server, SocketAddr::new(bind, 0)] {
+        for address in [server, SocketAddr::new(any(server.ip()), 0)] {
             if !allowed.allows_socket("udp", address) {
                 let want = format!("\"udp://{address}\" among them, for dns_resolver");
                 denied(
@@ -115,6 +121,14 @@ fn resolvers(component: &Resolved<'_>, allowed: &AllowedHosts, report: &mut Repo
             let want = format!("\"tcp://{server}\" among them, for long answers of dns_resolver");
             report.warning("permission-resolver-tcp", &place, "other hosts", &want);
         }
+    }
+}
+
+/// UDP binds before it sends, which Spin asks a permission for, too.
+fn any(peer: IpAddr) -> IpAddr {
+    match peer {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     }
 }
 

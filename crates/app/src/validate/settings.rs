@@ -29,7 +29,7 @@ pub(super) fn check(component: &Resolved<'_>, manifest: &Manifest, report: &mut 
         alert_url(component, manifest, report);
     }
     match kind {
-        Kind::CertificateCheck => certificates(component, report),
+        kind if kind.speaks_tls() => certificates(component, report),
         Kind::Alert => unsigned(component, report),
         _ => {}
     }

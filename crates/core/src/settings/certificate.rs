@@ -1,7 +1,6 @@
 //! What `certificate-check` reads.
 
-use super::tcp::{Family, Host, Resolver, parse_host, read_target};
-use super::{Mistake, Reader, common::Common};
+use super::{Endpoint, Mistake, Reader, common::Common};
 
 /// How long before the end of a certificate's life to speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,19 +19,10 @@ const THRESHOLDS_MAX: usize = 10;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateSettings {
     pub common: Common,
-    /// `host`, `port`, `dns_resolver`, `family`: where to connect.
-    pub host: Host,
-    pub port: u16,
-    pub resolvers: Vec<Resolver>,
-    pub family: Family,
-    /// `server_name`: what is sent as SNI and must stand in the certificate; default `host`.
-    pub server_name: Host,
-    /// `ca_certificates`: PEM of private roots, added to Mozilla's. Empty for none.
-    pub ca_certificates: String,
+    /// With `scheme` `http` there is no TLS, and the check is off.
+    pub endpoint: Endpoint,
     /// `expiry_thresholds`: widest first; default `30d, 14d, 7d, 3d, 1d`.
     pub thresholds: Vec<Threshold>,
-    /// `scheme`: with `http` there is no TLS, and the check is off.
-    pub off: bool,
 }
 
 impl CertificateSettings {
@@ -42,34 +32,17 @@ impl CertificateSettings {
     pub fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<Mistake>> {
         let mut r = Reader::new(get);
         let common = Common::read(&mut r);
-        let off = r.parsed("scheme", false, "https or http", |t| match t {
-            "https" => Some(false),
-            "http" => Some(true),
-            _ => None,
-        });
-        let (host, port, resolvers, family) = read_target(&mut r);
-        let server_name = r.parsed(
-            "server_name",
-            host.clone(),
-            "a DNS name or an IP address",
-            parse_host,
-        );
+        let endpoint = Endpoint::read(&mut r);
         let default = Self::THRESHOLDS_DAYS.map(Threshold::Days).to_vec();
         let settings = Self {
             common,
-            host,
-            port,
-            resolvers,
-            family,
-            server_name,
-            ca_certificates: r.text("ca_certificates").unwrap_or_default(),
+            endpoint,
             thresholds: r.parsed(
                 "expiry_thresholds",
                 default,
                 THRESHOLDS_WANT,
                 parse_thresholds,
             ),
-            off,
         };
         r.finish(settings)
     }

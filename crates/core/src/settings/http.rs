@@ -6,7 +6,7 @@ use regex_lite::Regex;
 use serde_json::Value;
 
 use super::common::duration;
-use super::{Mistake, Reader, common::Common};
+use super::{Mistake, Presence, Reader, common::Common};
 use crate::json;
 
 /// A body is read up to this unless `body_bytes_max` says otherwise.
@@ -97,17 +97,6 @@ impl std::fmt::Display for JsonTest {
 pub struct Assertion {
     pub subject: String,
     pub test: JsonTest,
-}
-
-/// Whether the thing that a check watches may be absent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Presence {
-    /// Absence is fine until it has been seen once, a failure afterwards.
-    Auto,
-    /// Absence is a failure.
-    Required,
-    /// Not probed at all.
-    Off,
 }
 
 /// The variables of an HTTP check.
@@ -223,17 +212,7 @@ impl HttpSettings {
                 Regex::new(t).ok().map(Some)
             }),
             remember_hint: r.text("remember_hint").unwrap_or_default(),
-            presence: r.parsed(
-                "presence",
-                Presence::Required,
-                "auto, required or off",
-                |t| match t {
-                    "auto" => Some(Presence::Auto),
-                    "required" => Some(Presence::Required),
-                    "off" => Some(Presence::Off),
-                    _ => None,
-                },
-            ),
+            presence: Presence::read(&mut r),
             absent_status: r.parsed("absent_status", None, STATUS_WANT, |t| {
                 StatusSet::parse(t).map(Some)
             }),

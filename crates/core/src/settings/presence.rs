@@ -1,0 +1,27 @@
+//! Whether the thing that a check watches may be absent.
+
+use super::Reader;
+
+/// `presence` in a stanza.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Absence is fine until it has been seen once, a failure afterwards.
+    Auto,
+    /// Absence is a failure.
+    Required,
+    /// Not probed at all.
+    Off,
+}
+
+impl Presence {
+    /// `required` unless given.
+    pub(super) fn read(r: &mut Reader<'_>) -> Self {
+        let want = "auto, required or off";
+        r.parsed("presence", Presence::Required, want, |t| match t {
+            "auto" => Some(Presence::Auto),
+            "required" => Some(Presence::Required),
+            "off" => Some(Presence::Off),
+            _ => None,
+        })
+    }
+}
