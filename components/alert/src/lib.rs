@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use wasi::http::types::{IncomingRequest, ResponseOutparam};
 use watchbell_core::alerting::{self, Called};
 use watchbell_core::control::{Command, Refusal, obey};
-use watchbell_core::settings::{AlertSettings, Mistake};
+use watchbell_core::settings::AlertSettings;
 use watchbell_guest::{Failed, entry, log, variables};
 use world::Here;
 
@@ -24,7 +24,7 @@ fn run(called: Called) -> Result<(), Failed> {
 }
 
 /// A provider that fails ends the run: the next one may read what this cannot.
-fn settings() -> Result<Result<AlertSettings, Vec<Mistake>>, Failed> {
+fn settings() -> Result<AlertSettings, Failed> {
     let (settings, failed) = variables::read(|get| AlertSettings::read(get));
     match failed {
         Some(mistake) => Err(mistake.to_string()),

@@ -38,19 +38,29 @@ fn relay(
 ) -> Result<Outcome, Outcome> {
     let dial = Dial::new(&settings.endpoint, deadline, phases)?;
     let authority = settings.endpoint.authority();
-    if let Some(fault) = probe_path(&dial, &authority, phases)? {
-        let never_seen = settings.presence == Presence::Auto && !memory.present;
-        return Err(match fault.http_status {
-            Some(404) if never_seen => {
-                Outcome::up("not offered (status 404)").and_hint(&settings.hint)
-            }
-            Some(404) => Outcome::from(fault).and_hint(&settings.hint),
-            _ => fault.into(),
-        });
-    }
-    let mut first = knock(&dial, &authority, phases)?;
+    // A 404 there may be a proxy's, which passes only `/derp` itself.
+    let unserved = match probe_path(&dial, &authority, phases)? {
+        Some(fault) if fault.http_status != Some(404) => return Err(fault.into()),
+        unserved => unserved,
+    };
+    let mut first = match knock(&dial, &authority, phases)? {
+        Ok(client) => client,
+        Err(fault) if unserved.is_some() && fault.http_status == Some(404) => {
+            let never_seen = settings.presence == Presence::Auto && !memory.present;
+            let outcome = match never_seen {
+                true => Outcome::up("not offered (status 404)"),
+                false => fault.into(),
+            };
+            return Err(outcome.and_hint(&settings.hint));
+        }
+        Err(fault) => return Err(fault.into()),
+    };
     phases.end("upgrade_ms");
     phases.fact("relay_key", first.server_key());
+    if let Some(fault) = unserved {
+        // The relay is there, and half of what clients ask it for is not.
+        return Err(there(fault.into()));
+    }
     if first.introduce()? == Admission::Turned {
         phases.fact("verifies_clients", true);
         return Ok(there(Outcome::up(
@@ -58,20 +68,13 @@ fn relay(
         )));
     }
     phases.fact("verifies_clients", false);
-    let mut second = knock(&dial, &authority, phases)?;
+    phases.end("admission_ms");
+    let mut second = knock(&dial, &authority, phases)?.map_err(Outcome::from)?;
     if second.introduce()? == Admission::Turned {
         let detail = "the relay admits one client and turns the next one away";
         return Err(Fault::protocol(Reason::Closed, detail).into());
     }
-    if first.server_key() != second.server_key() {
-        let detail = format!(
-            "two connections lead to two relays, {} and {}: clients on them do not reach each other",
-            first.server_key(),
-            second.server_key()
-        );
-        return Err(Fault::protocol(Reason::SplitRelays, detail).into());
-    }
-    phases.end("admission_ms");
+    phases.end("second_ms");
     carry(&mut first, &mut second, deadline)?;
     carry(&mut second, &mut first, deadline)?;
     phases.end("round_trip_ms");
@@ -109,24 +112,24 @@ fn probe_path(
     })
 }
 
-fn knock(dial: &Dial<'_>, authority: &str, phases: &mut Phases) -> Result<Client, Outcome> {
+/// The outer error is of the way there, the inner one of an answer that is no upgrade.
+fn knock(
+    dial: &Dial<'_>,
+    authority: &str,
+    phases: &mut Phases,
+) -> Result<Result<Client, Fault>, Outcome> {
     let stream = Buffered::new(dial.connect(phases)?);
-    match Client::knock(stream, authority)? {
-        Ok(client) => Ok(client),
-        Err(declined) => Err(derp::refused(&declined).into()),
-    }
+    let client = Client::knock(stream, authority)?;
+    Ok(client.map_err(|declined| derp::refused(&declined)))
 }
 
-/// One packet, compared.
+/// One packet, compared. Relays with different keys may be a mesh, so only what is not carried
+/// tells of them.
 fn carry(from: &mut Client, to: &mut Client, deadline: Deadline) -> Result<(), Outcome> {
     // Of this pair and direction alone: what another has left behind is not taken for it.
-    let packet: Vec<u8> = from
-        .public()
-        .iter()
-        .copied()
-        .cycle()
-        .take(PACKET_BYTES)
-        .collect();
+    let own = from.public();
+    let bytes = derp::DISCO.iter().chain(own.iter().cycle()).copied();
+    let packet: Vec<u8> = bytes.take(PACKET_BYTES).collect();
     from.send(&to.public(), &packet)?;
     // Half of what is left: the rest is for asking the sender's side why.
     to.stream_mut()
@@ -142,6 +145,14 @@ fn carry(from: &mut Client, to: &mut Client, deadline: Deadline) -> Result<(), O
                 got.len()
             );
             Err(Fault::protocol(Reason::NotRelayed, detail).into())
+        }
+        Err(fault) if fault.kind == Kind::Timeout && from.server_key() != to.server_key() => {
+            let detail = format!(
+                "two connections lead to two relays, {} and {}, and a packet from one does not reach the other",
+                from.server_key(),
+                to.server_key()
+            );
+            Err(Fault::protocol(Reason::SplitRelays, detail).into())
         }
         Err(fault) if fault.kind == Kind::Timeout => {
             from.ping()?;

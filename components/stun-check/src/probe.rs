@@ -35,7 +35,10 @@ pub fn probe(settings: &StunSettings, memory: &Memory, deadline: Deadline) -> Re
 
 /// No word from the port is what a relay without STUN looks like, too.
 fn absent(settings: &StunSettings, memory: &Memory, outcome: Outcome) -> Outcome {
-    let silent = matches!(outcome.kind, Some(Kind::Timeout | Kind::ConnectRefused));
+    let silent = matches!(
+        outcome.kind,
+        Some(Kind::Timeout | Kind::ConnectRefused | Kind::Unreachable)
+    );
     if silent && settings.presence == Presence::Auto && !memory.present {
         return Outcome::up(format!("not offered ({})", outcome.detail)).and_hint(&settings.hint);
     }
@@ -80,7 +83,8 @@ fn ask_all(
     Ok(outcome)
 }
 
-/// The first address that answers; each has an equal share of what time is left.
+/// The first address that answers; each has an equal share of what time is left. The kind of
+/// a failure is the most telling one: an answer, then a refusal, silence, no way there.
 fn ask_any(peers: Vec<SocketAddr>, deadline: Deadline) -> Result<SocketAddr, Outcome> {
     let mut failed: Option<Outcome> = None;
     for (tried, peer) in peers.iter().enumerate() {
@@ -89,6 +93,7 @@ fn ask_any(peers: Vec<SocketAddr>, deadline: Deadline) -> Result<SocketAddr, Out
             Ok(mapped) => return Ok(mapped),
             Err(outcome) => {
                 failed = Some(match failed {
+                    Some(before) if rank(&outcome) < rank(&before) => outcome.and(before.detail),
                     Some(before) => before.and(outcome.detail),
                     None => outcome,
                 });
@@ -99,6 +104,16 @@ fn ask_any(peers: Vec<SocketAddr>, deadline: Deadline) -> Result<SocketAddr, Out
         Outcome::failed(Kind::Dns, "no address of the family that is asked for")
             .reason("no-address")
     }))
+}
+
+fn rank(outcome: &Outcome) -> u8 {
+    match outcome.kind {
+        Some(Kind::Protocol) => 0,
+        Some(Kind::ConnectRefused) => 1,
+        Some(Kind::Timeout) => 2,
+        Some(Kind::Unreachable) => 3,
+        _ => 4,
+    }
 }
 
 fn ask(peer: SocketAddr, deadline: Deadline) -> Result<SocketAddr, Outcome> {

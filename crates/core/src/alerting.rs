@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::channel::Request;
-use crate::ledger::{Lease, Ledger, Look, Rules};
+use crate::channel::{Channel, Request};
+use crate::ledger::{Lease, Ledger, Look};
 use crate::monitor::Monitor;
 use crate::notice::Notice;
 use crate::operator::{Acknowledgement, Operator, Window};
 use crate::outbox::{How, NotTaken, Terms};
 use crate::outcome::one_line;
-use crate::settings::{AlertSettings, Mistake};
+use crate::settings::AlertSettings;
 use crate::store::{self, Failed, Found, Store};
 use crate::target::Url;
 use crate::time::UnixMs;
@@ -55,14 +55,14 @@ pub enum Called {
 }
 
 /// Says and delivers everything that is due. `number` is drawn at random: who this run is
-/// to others. With a mistake in the settings nothing is sent and nothing is lost.
+/// to others. What is for a channel with a mistake in its variables waits.
 pub fn run(
     world: &impl World,
-    settings: &Result<AlertSettings, Vec<Mistake>>,
+    settings: &AlertSettings,
     called: Called,
     number: u64,
 ) -> Result<(), Failed> {
-    for mistake in settings.as_ref().err().into_iter().flatten() {
+    for mistake in &settings.mistakes {
         world.log(&mistake.to_string());
     }
     if called == Called::Rung {
@@ -71,7 +71,7 @@ pub fn run(
     }
     let mut run = Run {
         world,
-        settings: settings.as_ref().ok(),
+        settings,
         number,
         held: false,
     };
@@ -85,7 +85,7 @@ pub fn run(
 
 struct Run<'a, W> {
     world: &'a W,
-    settings: Option<&'a AlertSettings>,
+    settings: &'a AlertSettings,
     number: u64,
     /// Whether this run has the lease.
     held: bool,
@@ -109,18 +109,17 @@ impl<W: World> Run<'_, W> {
             monitors: &seen.monitors,
             unreadable: &seen.unreadable,
             operator: &seen.operator,
-            maintenance: self.settings.map_or(&[], |s| &s.maintenance),
-            rules: self.settings.map_or_else(Rules::default, |s| s.rules),
+            maintenance: &self.settings.maintenance,
+            rules: self.settings.rules,
             now: self.world.now(),
         });
-        let terms = self.terms();
-        self.log_what_goes_nowhere(&before, &mut ledger, &terms);
-        if self.settings.is_some() {
-            ledger.outbox.sort(&terms, self.world.now());
-        }
-        let due = ledger.outbox.next(&terms, self.world.now()).is_some();
+        let terms = self.terms(|_| true);
+        self.log_what_goes_nowhere(&before, &ledger);
+        ledger.outbox.sort(&terms, self.world.now());
+        let working = self.terms(Channel::works);
+        let due = ledger.outbox.next(&working, self.world.now()).is_some();
         let changed = ledger != before || !stored;
-        let in_time = self.settings.is_some_and(|s| self.world.left() > s.timeout);
+        let in_time = self.world.left() > self.settings.timeout;
         if !(changed || due && in_time) {
             return self.rest(ledger, rung);
         }
@@ -128,14 +127,14 @@ impl<W: World> Run<'_, W> {
         if !self.claim(&mut ledger)? {
             return Ok(false);
         }
-        self.deliver(&mut ledger, &terms)?;
+        self.deliver(&mut ledger, &terms, &working)?;
         self.ping(&before, &ledger);
         self.tidy(&ledger, &seen.operator);
         Ok(true)
     }
 
-    fn terms(&self) -> Vec<Terms> {
-        let channels = self.settings.iter().flat_map(|s| &s.channels);
+    fn terms(&self, of: impl Fn(&Channel) -> bool) -> Vec<Terms> {
+        let channels = self.settings.channels.iter().filter(|c| of(c));
         channels.map(|c| c.terms.clone()).collect()
     }
 
@@ -173,7 +172,7 @@ impl<W: World> Run<'_, W> {
     }
 
     fn store(&self, ledger: &mut Ledger) -> Result<(), Failed> {
-        let timeout = self.settings.map_or(AlertSettings::TIMEOUT, |s| s.timeout);
+        let timeout = self.settings.timeout;
         ledger.lease = Some(Lease {
             by: self.number,
             until: self.world.now().plus(timeout + LEASE_MARGIN),
@@ -193,13 +192,16 @@ impl<W: World> Run<'_, W> {
 
     /// Sends what is due. The ledger is stored after each attempt, so a death in between
     /// repeats a message under its id and loses none.
-    fn deliver(&self, ledger: &mut Ledger, terms: &[Terms]) -> Result<(), Failed> {
-        let Some(settings) = self.settings else {
-            return Ok(());
-        };
+    fn deliver(
+        &self,
+        ledger: &mut Ledger,
+        terms: &[Terms],
+        working: &[Terms],
+    ) -> Result<(), Failed> {
+        let settings = self.settings;
         while self.world.left() > settings.timeout {
             let now = self.world.now();
-            let Some((notice, name)) = ledger.outbox.next(terms, now) else {
+            let Some((notice, name)) = ledger.outbox.next(working, now) else {
                 break;
             };
             let Some(channel) = settings.channels.iter().find(|c| c.terms.channel == name) else {
@@ -237,7 +239,7 @@ impl<W: World> Run<'_, W> {
     /// minute does.
     fn ping(&self, before: &Ledger, ledger: &Ledger) {
         let noted = |l: &Ledger| l.awake.map(|a| a.seen);
-        let Some(url) = self.settings.and_then(|s| s.deadman_url.clone()) else {
+        let Some(url) = self.settings.deadman_url.clone() else {
             return;
         };
         if noted(before) == noted(ledger) {
@@ -259,6 +261,7 @@ impl<W: World> Run<'_, W> {
             headers: vec![("content-type".into(), "text/plain; charset=utf-8".into())],
             body: body.into_bytes(),
             body_secret: None,
+            body_is_private: false,
         };
         match self.world.send(&request, PING_TIMEOUT) {
             Ok(answer) if (200..300).contains(&answer.status) => {}
@@ -291,26 +294,26 @@ impl<W: World> Run<'_, W> {
         ));
     }
 
-    /// Without a channel an alert is only logged, and with mistaken settings it waits.
-    fn log_what_goes_nowhere(&self, before: &Ledger, ledger: &mut Ledger, terms: &[Terms]) {
-        if !terms.is_empty() {
-            return;
-        }
-        let why = match self.settings {
-            Some(_) => "no channel is configured, so it is only logged",
-            None => "waiting for the settings to be mended",
-        };
+    /// Without a channel an alert is only logged; what no channel that works takes waits.
+    fn log_what_goes_nowhere(&self, before: &Ledger, ledger: &Ledger) {
+        let channels = &self.settings.channels;
         let known: BTreeSet<&str> = before
             .outbox
             .messages
             .iter()
             .map(|m| m.notice.id.as_str())
             .collect();
-        for message in &ledger.outbox.messages {
-            if self.settings.is_some() || !known.contains(message.notice.id.as_str()) {
-                self.world
-                    .log(&format!("alert ({why}): {}", message.notice.summary()));
-            }
+        let new = ledger.outbox.messages.iter();
+        for message in new.filter(|m| !known.contains(m.notice.id.as_str())) {
+            let takers = channels.iter().filter(|c| c.terms.accept(&message.notice));
+            let why = match takers.clone().count() {
+                0 if channels.is_empty() => "no channel is configured, so it is only logged",
+                0 => "no channel's filter lets it through, so it is only logged",
+                _ if takers.clone().any(Channel::works) => continue,
+                _ => "waiting for the channel's variables to be mended",
+            };
+            self.world
+                .log(&format!("alert ({why}): {}", message.notice.summary()));
         }
     }
 

@@ -16,6 +16,9 @@ mod template;
 mod text;
 mod webhook;
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use crate::notice::Notice;
 use crate::outbox::Terms;
 use crate::settings::{Reader, Severity};
@@ -31,12 +34,16 @@ pub struct Request {
     pub body: Vec<u8>,
     /// A secret that the body holds.
     pub body_secret: Option<String>,
+    /// The operator wrote the body, and a secret may stand anywhere in it.
+    pub body_is_private: bool,
 }
 
 /// Shorter pieces of a path are words, or too short to guess the rest by.
 const PIECE_MIN: usize = 8;
 /// A shorter token is none.
 const TOKEN_MIN: usize = 4;
+/// Fewer characters of a private body are no secret.
+const BODY_RUN: usize = 12;
 /// Headers that authorise.
 const SECRET_HEADERS: [&str; 2] = ["authorization", "x-gotify-key"];
 
@@ -47,6 +54,7 @@ impl Request {
             headers: vec![("content-type".into(), "application/json".into())],
             body: crate::json::text(body).into_bytes(),
             body_secret: None,
+            body_is_private: false,
         }
     }
 
@@ -65,6 +73,16 @@ impl Request {
         let text = text.to_ascii_lowercase();
         let mut secrets = path.chain(keys);
         secrets.any(|secret| text.contains(&secret.to_ascii_lowercase()))
+            || self.body_is_private && self.body_shows_in(&text)
+    }
+
+    /// Whether a run of so many characters of the body stands in the text.
+    fn body_shows_in(&self, text: &str) -> bool {
+        let body = self.body.to_ascii_lowercase();
+        let runs: BTreeSet<&[u8]> = body.windows(BODY_RUN).collect();
+        let plain = |run: &[u8]| run.iter().all(u8::is_ascii_graphic);
+        let mut seen = text.as_bytes().windows(BODY_RUN);
+        seen.any(|run| plain(run) && runs.contains(run))
     }
 
     fn with(mut self, name: &str, value: impl Into<String>) -> Self {
@@ -77,7 +95,8 @@ impl Request {
 #[derive(Clone)]
 pub struct Channel {
     pub terms: Terms,
-    destination: Destination,
+    /// `None` where its variables are mistaken.
+    destination: Option<Destination>,
 }
 
 #[derive(Clone)]
@@ -97,45 +116,53 @@ enum Destination {
 /// What reads one channel's variables: nothing where it is not configured.
 type Read = fn(&mut Reader<'_>) -> Option<Destination>;
 
-/// Every channel there is: its name, how many messages a minute its receiver takes, and who
-/// reads its variables.
-const CHANNELS: &[(&str, u32, Read)] = &[
-    ("webhook", 600, |r| {
+/// PagerDuty drops a *resolve* of what it has not heard of.
+const IN_ORDER: Option<Duration> = Some(Duration::ZERO);
+/// Alertmanager notifies after its `group_wait`, 30 s unless configured otherwise: what has
+/// ended by then nobody is told of.
+const NOTIFIES_LATE: Option<Duration> = Some(Duration::from_secs(60));
+
+/// Every channel there is: its name, how many messages a minute its receiver takes, whether
+/// it keeps incidents of its own ([`Terms::keeps_state`]), and who reads its variables.
+const CHANNELS: &[(&str, u32, Option<Duration>, Read)] = &[
+    ("webhook", 600, None, |r| {
         webhook::read(r).map(Destination::Webhook)
     }),
     // One a second (api.slack.com/docs/rate-limits).
-    ("slack", 60, |r| {
+    ("slack", 60, None, |r| {
         secret_url(r, "slack_url").map(Destination::Slack)
     }),
     // 30 a minute for one webhook (discord.com/developers/docs/topics/rate-limits).
-    ("discord", 30, |r| {
+    ("discord", 30, None, |r| {
         secret_url(r, "discord_url").map(Destination::Discord)
     }),
-    ("ntfy", 60, |r| ntfy::read(r).map(Destination::Ntfy)),
+    ("ntfy", 60, None, |r| ntfy::read(r).map(Destination::Ntfy)),
     // 120 events a minute for one integration.
-    ("pagerduty", 120, |r| {
+    ("pagerduty", 120, IN_ORDER, |r| {
         pagerduty::read(r).map(Destination::PagerDuty)
     }),
-    ("alertmanager", 600, |r| {
+    ("alertmanager", 600, NOTIFIES_LATE, |r| {
         alertmanager::read(r).map(Destination::Alertmanager)
     }),
     // 20 messages a minute to one group (core.telegram.org/bots/faq).
-    ("telegram", 20, |r| {
+    ("telegram", 20, None, |r| {
         telegram::read(r).map(Destination::Telegram)
     }),
     // Four requests a second.
-    ("teams", 60, |r| {
+    ("teams", 60, None, |r| {
         secret_url(r, "teams_url").map(Destination::Teams)
     }),
-    ("gotify", 600, |r| gotify::read(r).map(Destination::Gotify)),
-    ("template", 60, |r| {
+    ("gotify", 600, None, |r| {
+        gotify::read(r).map(Destination::Gotify)
+    }),
+    ("template", 60, None, |r| {
         template::read(r).map(Destination::Template)
     }),
 ];
 
 /// The names of all channels.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    CHANNELS.iter().map(|(name, _, _)| *name)
+    CHANNELS.iter().map(|(name, ..)| *name)
 }
 
 /// Every variable that a channel reads, but for the filters that each has.
@@ -166,19 +193,30 @@ pub const VARIABLES: &[&str] = &[
 /// What each channel has beside its own: `<channel>_severity`, and so on.
 pub const FILTERS: &[&str] = &["severity", "services", "attempts_max"];
 
-/// The channels that are configured; mistakes go to the reader.
+/// The channels that are configured; mistakes go to the reader. One with a mistake has no
+/// destination: what is for it waits, and the others work.
 pub fn read(r: &mut Reader<'_>) -> Vec<Channel> {
     let mut channels = Vec::new();
-    for (name, per_minute, read) in CHANNELS {
-        let terms = terms(r, name, *per_minute);
-        if let Some(destination) = read(r) {
-            channels.push(Channel { terms, destination });
+    for (name, per_minute, keeps_state, read) in CHANNELS {
+        let mistakes = r.mistakes();
+        let terms = Terms {
+            per_minute: *per_minute,
+            keeps_state: *keeps_state,
+            ..terms(r, name)
+        };
+        let destination = read(r);
+        let mistaken = r.mistakes() > mistakes;
+        if mistaken || destination.is_some() {
+            channels.push(Channel {
+                terms,
+                destination: destination.filter(|_| !mistaken),
+            });
         }
     }
     channels
 }
 
-fn terms(r: &mut Reader<'_>, channel: &'static str, per_minute: u32) -> Terms {
+fn terms(r: &mut Reader<'_>, channel: &'static str) -> Terms {
     let services = r.text(&format!("{channel}_services")).unwrap_or_default();
     let services = services.split([',', ' ', '\n']).filter(|s| !s.is_empty());
     Terms {
@@ -196,15 +234,21 @@ fn terms(r: &mut Reader<'_>, channel: &'static str, per_minute: u32) -> Terms {
             "a number from 1 to 100",
             |t| t.parse().ok().filter(|n| (1..=100).contains(n)),
         ),
-        per_minute,
+        per_minute: 1,
+        keeps_state: None,
     }
 }
 
 impl Channel {
+    /// Its variables are as they should be.
+    pub fn works(&self) -> bool {
+        self.destination.is_some()
+    }
+
     /// What to send; `None` for what this channel has no form for. `now` is the attempt's
     /// time.
     pub fn request(&self, notice: &Notice, now: UnixMs) -> Option<Request> {
-        match &self.destination {
+        match self.destination.as_ref()? {
             Destination::Webhook(to) => Some(to.request(notice, now)),
             Destination::Slack(url) => Some(slack::request(url, notice)),
             Destination::Discord(url) => Some(discord::request(url, notice)),

@@ -10,6 +10,7 @@ use crate::ledger::{Ledger, NODE};
 use crate::monitor::{Definition, Monitor};
 use crate::notice::{About, Notice};
 use crate::operator::{Acknowledgement, Hold, WINDOW_MAX, Window};
+use crate::outbox::{How, NotTaken};
 use crate::outcome::{Kind, one_line};
 use crate::settings::{AlertSettings, Mistake, Severity, parse_duration};
 use crate::store::{self, Failed};
@@ -119,7 +120,7 @@ impl Command {
 /// Meets a wish.
 pub fn obey(
     world: &impl World,
-    settings: &Result<AlertSettings, Vec<Mistake>>,
+    settings: &AlertSettings,
     command: Command,
 ) -> Result<Value, Refusal> {
     match command {
@@ -296,15 +297,7 @@ fn forget(world: &impl World, check: &str) -> Result<Value, Refusal> {
 }
 
 /// A real pair, past the outbox: the operator waits for the answers.
-fn test(
-    world: &impl World,
-    settings: &Result<AlertSettings, Vec<Mistake>>,
-    channel: &str,
-) -> Result<Value, Refusal> {
-    let settings = settings.as_ref().map_err(|mistakes| {
-        let first = mistakes.first().map(Mistake::to_string).unwrap_or_default();
-        Refusal(409, first)
-    })?;
+fn test(world: &impl World, settings: &AlertSettings, channel: &str) -> Result<Value, Refusal> {
     let wanted = |c: &&crate::channel::Channel| channel.is_empty() || c.terms.channel == channel;
     let channels: Vec<_> = settings.channels.iter().filter(wanted).collect();
     if channels.is_empty() {
@@ -317,12 +310,36 @@ fn test(
     }
     let mut results = Vec::new();
     for channel in channels {
+        if !channel.works() {
+            let name = channel.terms.channel;
+            let of = |m: &&Mistake| m.key.starts_with(&format!("{name}_"));
+            let why = settings.mistakes.iter().find(of).map(Mistake::to_string);
+            results.push(json!({
+                "channel": name,
+                "type": null,
+                "id": null,
+                "taken": false,
+                "error": why.unwrap_or_else(|| "its variables are mistaken".to_owned()),
+            }));
+            continue;
+        }
+        let mut unreached = false;
         for telling in [Telling::Triggered, Telling::Resolved] {
             let notice = test_notice(telling, world.now());
             let Some(request) = channel.request(&notice, world.now()) else {
                 continue;
             };
-            let sent = attempt(world, &request, settings.timeout);
+            // An answer that comes too late for its caller tells nothing of any channel.
+            let sent = if unreached || world.left() <= settings.timeout {
+                Err(NotTaken {
+                    how: How::Unreached,
+                    why: "not tried: no time was left for it".to_owned(),
+                    retry_after: None,
+                })
+            } else {
+                attempt(world, &request, settings.timeout)
+            };
+            unreached = sent.as_ref().is_err_and(|e| e.how == How::Unreached);
             results.push(json!({
                 "channel": channel.terms.channel,
                 "type": notice.type_name(),
@@ -368,6 +385,7 @@ pub fn test_notice(telling: Telling, now: UnixMs) -> Notice {
         opened_at: since,
         failing_since: since,
         checks: [(check.to_owned(), affected)].into(),
+        evidence: Default::default(),
         cause: None,
         peak: Severity::Info,
         resolved_at: resolved.then_some(now),

@@ -97,7 +97,7 @@ const TABLE: &[Row] = &[
             sentence: "connections are refused: the process is down or its port is closed",
             action: "check the service's status and logs, and that it listens",
         },
-        holds: |e| e.port_fails(&[Kind::ConnectRefused]) && e.http_down(),
+        holds: |e| e.port_fails(&[Kind::ConnectRefused]) && e.http_down() && e.http_unanswered(),
     },
     Row {
         cause: Cause {
@@ -105,7 +105,10 @@ const TABLE: &[Row] = &[
             sentence: "connections get no answer: a firewall drops them or the host is down",
             action: "check firewall rules and the host",
         },
-        holds: |e| e.port_fails(&[Kind::ConnectTimeout, Kind::Unreachable]) && e.http_down(),
+        holds: |e| {
+            let unreached = [Kind::ConnectTimeout, Kind::Unreachable];
+            e.port_fails(&unreached) && e.http_down() && e.http_unanswered()
+        },
     },
     Row {
         cause: Cause {
@@ -269,8 +272,19 @@ const OTHERS_MIN: usize = 2;
 
 /// The first row that holds; without one there is no guess.
 pub fn diagnose(seen: &[Seen]) -> Option<&'static Cause> {
-    let e = Evidence(seen);
+    // STUN is a help beside the relay: its failure explains no other, and hides none.
+    let beside = |s: &&Seen| s.failing.is_some() && !matches!(s.role, Role::Stun | Role::Derp);
+    let others: Vec<Seen>;
+    let mut e = Evidence(seen);
     e.failing().next()?;
+    if seen.iter().any(|s| beside(&s)) {
+        others = seen
+            .iter()
+            .filter(|s| s.role != Role::Stun)
+            .cloned()
+            .collect();
+        e = Evidence(&others);
+    }
     let row = TABLE.iter().find(|row| (row.holds)(&e))?;
     Some(&row.cause)
 }
@@ -365,6 +379,14 @@ impl Evidence<'_> {
     /// Every HTTP check fails (there may be none).
     fn http_down(&self) -> bool {
         self.http().all(|s| s.failing.is_some())
+    }
+
+    /// None of them was given an answer, good or bad.
+    fn http_unanswered(&self) -> bool {
+        let answers = [Kind::Status, Kind::Body, Kind::Latency];
+        self.http()
+            .filter_map(|s| s.failing.as_ref())
+            .all(|f| !answers.contains(&f.kind))
     }
 
     fn http_well(&self) -> bool {
@@ -488,6 +510,16 @@ mod tests {
                 "certificate invalid alone",
                 vec![(certificate, failure(Certificate))],
                 Some("certificate"),
+            ),
+            (
+                "the port is refused, and HTTP is answered 500",
+                [http(&status(500)), vec![(port, failure(ConnectRefused))]].concat(),
+                None,
+            ),
+            (
+                "the port is silent, and HTTP is answered 503",
+                [http(&status(503)), vec![(port, failure(ConnectTimeout))]].concat(),
+                None,
             ),
             ("all HTTP 502", http(&status(502)), Some("backend-down")),
             (
@@ -624,12 +656,12 @@ mod tests {
                 Some("network-split"),
             ),
             (
-                "control and STUN: two faults",
+                "STUN hides no other cause",
                 vec![
                     (Role::Control, socket, stripped.clone()),
                     (Role::Stun, socket, failure(Timeout)),
                 ],
-                None,
+                Some("control-protocol"),
             ),
             (
                 "control by the network alone",

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::diagnosis::SILENT;
 use crate::digest;
 use crate::monitor::{Definition, Event, Transition};
 use crate::operator::{Held, Hold};
@@ -27,9 +28,10 @@ pub struct Service {
     pub folded: u32,
 }
 
-/// Ended incidents kept of one service while they are held back. Beyond it the oldest of
-/// which nothing was said is only counted.
+/// Ended incidents kept of one service while they are held back, and the checks in all of
+/// them. Beyond either the oldest of which nothing was said is only counted.
 const ENDED_MAX: usize = 20;
+const ENDED_CHECKS_MAX: usize = 200;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incident {
@@ -44,6 +46,9 @@ pub struct Incident {
     pub checks: BTreeMap<String, Affected>,
     /// The id of a [`crate::diagnosis::Cause`].
     pub cause: Option<String>,
+    /// What failed when the cause was last looked for, confirmed or not.
+    #[serde(default)]
+    pub evidence: BTreeSet<String>,
     /// The highest that it has had: who was told of it is also told of its end.
     pub peak: Severity,
     pub resolved_at: Option<UnixMs>,
@@ -84,6 +89,27 @@ pub struct View {
     pub severity: Severity,
     pub cause: Option<String>,
     pub flapping: BTreeSet<String>,
+    /// What fails. Where no cause sums it up, more of it is worth a message.
+    #[serde(default)]
+    pub failing: BTreeSet<String>,
+}
+
+/// Of one incident so many changes are told as they come. Each later one waits at least so
+/// long after the message before it, and twice as long as the one before, up to the
+/// reminders' interval: a proxy that answers now so and now so must not page anybody at every
+/// turn.
+const UPDATES_AT_ONCE: u32 = 2;
+const UPDATE_PAUSE: Duration = Duration::from_secs(60);
+
+impl View {
+    /// Whether it says something that `said` does not.
+    fn differs(&self, said: &View) -> bool {
+        let sums_up = self.cause.as_deref().is_some_and(|c| c != SILENT.id);
+        self.severity != said.severity
+            || self.cause != said.cause
+            || self.flapping != said.flapping
+            || (!sums_up && !self.failing.is_subset(&said.failing))
+    }
 }
 
 /// What there is to say.
@@ -197,6 +223,7 @@ impl Service {
             failing_since: affected.failing_since,
             checks: BTreeMap::new(),
             cause: None,
+            evidence: BTreeSet::new(),
             peak: Severity::Info,
             resolved_at: None,
             said: None,
@@ -227,7 +254,11 @@ impl Service {
 
     /// Keeps what is held back bounded.
     pub fn fold(&mut self) {
-        while self.ended.len() > ENDED_MAX {
+        let crowded = |ended: &[Incident]| {
+            ended.len() > ENDED_MAX
+                || ended.iter().map(|i| i.checks.len()).sum::<usize>() > ENDED_CHECKS_MAX
+        };
+        while crowded(&self.ended) {
             let Some(oldest) = self.ended.iter().position(|i| i.said.is_none()) else {
                 return;
             };
@@ -248,6 +279,19 @@ impl Service {
 
 /// The reason of a check that flaps.
 pub const FLAPPING: &str = "flapping";
+
+impl Said {
+    /// Before a change is told.
+    fn pause(&self, reminders: Reminders) -> Duration {
+        let updates = self.messages.saturating_sub(1 + self.reminders);
+        match updates.checked_sub(UPDATES_AT_ONCE) {
+            None => Duration::ZERO,
+            Some(later) => UPDATE_PAUSE
+                .saturating_mul(1_u32.checked_shl(later).unwrap_or(u32::MAX))
+                .min(reminders.interval),
+        }
+    }
+}
 
 impl Incident {
     /// When the last of its checks recovered; `None` while one has not.
@@ -292,10 +336,21 @@ impl Incident {
 
     fn view(&self) -> View {
         let flaps = self.checks.iter().filter(|(_, a)| a.flapping);
+        let fails = self.checks.iter().filter(|(_, a)| a.recovered_at.is_none());
+        let fails = fails.map(|(check, _)| check);
         View {
             severity: self.severity(),
             cause: self.cause.clone(),
             flapping: flaps.map(|(check, _)| check.clone()).collect(),
+            failing: fails.chain(&self.evidence).cloned().collect(),
+        }
+    }
+
+    /// A clock that went back waits no longer than it would have.
+    pub fn rebase(&mut self, now: UnixMs) {
+        self.opened_at = self.opened_at.min(now);
+        if let Some(said) = &mut self.said {
+            said.at = said.at.min(now);
         }
     }
 
@@ -312,7 +367,12 @@ impl Incident {
         if self.resolved_at.is_some() {
             return Some(Telling::Resolved);
         }
-        if moment.settled && said.view != self.view() {
+        let view = self.view();
+        let rises = view.severity > said.view.severity;
+        if moment.settled
+            && view.differs(&said.view)
+            && (rises || moment.now.since(said.at) >= said.pause(reminders))
+        {
             return Some(Telling::Updated);
         }
         // What was told once holds, also where it cannot be read now.
@@ -322,7 +382,6 @@ impl Incident {
         if moment.acknowledged {
             return Some(Telling::Acknowledged);
         }
-        // A clock that went back waits no longer than the interval.
         let due = moment.now.since(said.at) >= reminders.interval;
         (due && said.reminders < reminders.max).then_some(Telling::Reminder)
     }

@@ -212,7 +212,8 @@ impl Ledger {
                     born_at,
                     transition,
                 });
-            } else if transition.definition.role != Role::Witness {
+            } else if transition.definition.role != Role::Witness || !transition.event.fails() {
+                // What has become a witness while it was down is still told to be over.
                 account.service.apply(&transition, born_at);
             }
         }
@@ -325,6 +326,9 @@ impl Account {
 
     /// Ends the incident when all is well, and names its cause.
     fn look(&mut self, name: &str, look: &Look<'_>) {
+        if let Some(incident) = &mut self.service.open {
+            incident.rebase(look.now);
+        }
         self.follow(name, look);
         if let Some(over_at) = self.service.open.as_ref().and_then(Incident::over_at)
             && !of_service(look, name).any(|m| m.unproven() && m.runs(look.now))
@@ -339,6 +343,7 @@ impl Account {
             let mends = seen.iter().all(|s| s.failing.is_none());
             if (settled && !mends) || (incident.said.is_none() && cause.is_some()) {
                 incident.cause = cause;
+                incident.evidence = failing(look, name).collect();
             }
         }
     }
@@ -348,7 +353,8 @@ impl Account {
     /// from before and after a recovery are not read as one picture.
     fn follow(&mut self, name: &str, look: &Look<'_>) {
         let said = self.service.open.as_ref().is_some_and(|i| i.said.is_some());
-        let turned = of_service(look, name).filter(|m| m.failing() || said);
+        // What does not run any more tells nothing of when this began.
+        let turned = of_service(look, name).filter(|m| m.runs(look.now) && (m.failing() || said));
         let turns = turned.map(|m| m.turned_at).filter(|at| *at <= look.now);
         let since = if said { turns.max() } else { turns.min() };
         let changed = |since: &UnixMs| match self.change {
@@ -369,6 +375,9 @@ impl Account {
         let Some(change) = &mut self.change else {
             return;
         };
+        // A clock that went back holds nothing until it has caught up.
+        change.since = change.since.min(look.now);
+        change.found_at = change.found_at.min(look.now);
         let own = of_service(look, name);
         let all = look.monitors.iter();
         let fresh = |m: &Monitor| !m.runs(look.now) || m.fresh(change.since);
@@ -415,6 +424,11 @@ impl Account {
             outbox.push(warning_notice(warning));
         }
         for mut incident in std::mem::take(&mut self.service.ended) {
+            if incident.said.is_none() {
+                // For receivers that must hear of a beginning; of the others none gets it.
+                let at = incident.opened_at;
+                outbox.push(incident_notice(&mut incident, Telling::Triggered, at, look));
+            }
             let at = incident.resolved_at.unwrap_or(look.now);
             outbox.push(incident_notice(&mut incident, Telling::Resolved, at, look));
         }
@@ -426,9 +440,18 @@ impl Account {
                 acknowledged: look.operator.acknowledgements.contains_key(&incident.id),
             };
             // Nothing of it was said and nothing fails any more: it is about to be over.
-            let seen = look.seen(name);
-            let mends = !seen.is_empty() && seen.iter().all(|s| s.failing.is_none());
-            let mends = mends && incident.said.is_none();
+            let down = incident
+                .checks
+                .iter()
+                .filter(|(_, a)| a.recovered_at.is_none());
+            let mut down = down.map(|(check, _)| check);
+            let up = |check: &String| {
+                of_service(look, name).any(|m| {
+                    let seen = m.seen(look.now).filter(|s| s.failing.is_none());
+                    m.definition.check == *check && seen.is_some()
+                })
+            };
+            let mends = incident.said.is_none() && down.all(up);
             let telling = incident.next(moment, look.rules.reminders);
             if let Some(telling) = telling.filter(|_| !mends) {
                 let at = match telling {
@@ -533,6 +556,13 @@ fn of_service<'a>(look: &Look<'a>, name: &str) -> impl Iterator<Item = &'a Monit
     let name = name.to_owned();
     let monitors = look.monitors.iter();
     monitors.filter(move |m| m.definition.service == name && m.definition.role != Role::Witness)
+}
+
+/// What fails of a service now, confirmed or not.
+fn failing<'a>(look: &'a Look<'a>, name: &str) -> impl Iterator<Item = String> {
+    let seen =
+        of_service(look, name).filter(|m| m.seen(look.now).is_some_and(|s| s.failing.is_some()));
+    seen.map(|m| m.definition.check.clone())
 }
 
 fn incident_notice(

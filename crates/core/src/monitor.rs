@@ -182,6 +182,11 @@ pub enum Event {
 }
 
 impl Event {
+    /// Something is down from now on.
+    pub fn fails(&self) -> bool {
+        matches!(self, Event::Triggered { .. } | Event::Flapping { .. })
+    }
+
     /// Of a certificate: it changes nothing about being up or down.
     pub fn of_certificate(&self) -> bool {
         matches!(

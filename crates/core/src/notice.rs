@@ -94,6 +94,14 @@ impl Notice {
         }
     }
 
+    /// The first that is said of an incident.
+    pub fn begins(&self) -> bool {
+        let About::Incident { telling, .. } = &self.about else {
+            return false;
+        };
+        *telling == Telling::Triggered
+    }
+
     /// What receivers put together: the incident, or the certificate at that check (another
     /// check may still see it).
     pub fn dedup_key(&self) -> Cow<'_, str> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ledger::NODE;
 use crate::notice::{Action, Notice};
 use crate::settings::Severity;
 use crate::time::UnixMs;
@@ -37,13 +38,19 @@ pub struct Terms {
     pub refusals_max: u32,
     /// Messages a minute that the receiver takes; as many may go at once.
     pub per_minute: u32,
+    /// The receiver keeps incidents of its own, and says nothing of an end whose beginning
+    /// it has not heard: it gets both, the end so long after the beginning.
+    pub keeps_state: Option<Duration>,
 }
 
 impl Terms {
-    fn accept(&self, notice: &Notice) -> bool {
+    /// Whether the channel's filter lets it through.
+    pub fn accept(&self, notice: &Notice) -> bool {
         notice.test
             || (notice.peak >= self.severity_min
-                && (self.services.is_empty() || self.services.contains(&notice.service)))
+                && (self.services.is_empty()
+                    || notice.service == NODE
+                    || self.services.contains(&notice.service)))
     }
 }
 
@@ -180,7 +187,8 @@ impl Outbox {
             for message in self.messages.iter_mut().rev() {
                 let key = message.notice.dedup_key().into_owned();
                 let action = message.notice.action();
-                let superseded = action != Action::Note && over.contains(&key);
+                let begins = t.keeps_state.is_some() && message.notice.begins();
+                let superseded = action != Action::Note && !begins && over.contains(&key);
                 if action == Action::Resolve {
                     over.push(key);
                 }
@@ -202,7 +210,8 @@ impl Outbox {
         let crowded = |all: &[Message]| {
             all.len() > MESSAGES_MAX || all.iter().map(|m| m.bytes).sum::<usize>() > BYTES_MAX
         };
-        while crowded(&self.messages) {
+        // One alone is never given up, however large.
+        while self.messages.len() > 1 && crowded(&self.messages) {
             let queue = |t: &&Terms| {
                 let waiting = self.messages.iter().filter(|m| m.waits_for(t.channel));
                 waiting.count()
@@ -277,6 +286,27 @@ impl Outbox {
         channel.rest_until = UnixMs(0);
         if let Some(progress) = self.progress(id, terms.channel) {
             progress.done = true;
+        }
+        self.let_it_be_heard(id, terms, now);
+    }
+
+    /// What follows a beginning waits until the receiver has told of it.
+    fn let_it_be_heard(&mut self, id: &str, terms: &Terms, now: UnixMs) {
+        let told = self.messages.iter().find(|m| m.notice.id == id);
+        let (Some(hold), Some(told)) = (terms.keeps_state, told) else {
+            return;
+        };
+        if !told.notice.begins() {
+            return;
+        }
+        let key = told.notice.dedup_key().into_owned();
+        for message in &mut self.messages {
+            if message.notice.dedup_key() != key {
+                continue;
+            }
+            if let Some(progress) = message.at(terms.channel) {
+                progress.next_attempt_at = progress.next_attempt_at.max(now.plus(hold));
+            }
         }
     }
 

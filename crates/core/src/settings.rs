@@ -95,6 +95,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// How many there are so far.
+    pub fn mistakes(&self) -> usize {
+        self.mistakes.len()
+    }
+
     /// Keeps a mistake. `got` must not be a secret.
     pub fn mistake(&mut self, key: &str, got: &str, want: &str) {
         self.mistakes.push(Mistake {
@@ -102,6 +107,11 @@ impl<'a> Reader<'a> {
             got: crate::outcome::one_line(got, 120),
             want: want.to_owned(),
         });
+    }
+
+    /// Every mistake.
+    pub fn into_mistakes(self) -> Vec<Mistake> {
+        self.mistakes
     }
 
     /// The settings, or every mistake.

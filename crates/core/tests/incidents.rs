@@ -118,6 +118,17 @@ impl Play {
         });
         let new = std::mem::take(&mut self.ledger.outbox.messages);
         let new: Vec<Notice> = new.into_iter().map(|m| m.notice).collect();
+        // As the outbox has it for channels that keep nothing: an end tells both.
+        let over = |n: &Notice| {
+            let key = n.dedup_key();
+            let ends = |o: &Notice| o.type_name() == "alert.resolved" && o.dedup_key() == key;
+            new.iter().any(ends)
+        };
+        let new: Vec<Notice> = new
+            .iter()
+            .filter(|n| !(n.begins() && over(n)))
+            .cloned()
+            .collect();
         self.said.extend(new.iter().cloned());
         new.iter().map(words).collect()
     }
@@ -219,6 +230,169 @@ fn a_change_of_cause_is_told_once_it_is_certain() {
     play.probe(160, "port", refused());
     assert_eq!(play.look(160), ["alert.updated headscale process-down"]);
     assert!(play.look(161).is_empty());
+}
+
+/// The clock is put back by an hour while the first message waits, and while reminders do.
+#[test]
+fn a_clock_that_went_back_holds_no_message_until_it_has_caught_up() {
+    let mut play = Play::headscale();
+    play.all(3_990, &up());
+    play.probe(4_000, "port", refused());
+    play.probe(4_020, "port", refused());
+    assert!(play.look(4_020).is_empty(), "the others are waited for");
+    let first = (400..500).find(|second| !play.look(*second).is_empty());
+    assert!(first.is_some_and(|at| at <= 431), "{first:?}");
+    let reminded = (500..500 + 5 * HOURS).find(|second| {
+        for check in ["health", "derp", "key"] {
+            play.probe(*second, check, up());
+        }
+        play.probe(*second, "port", refused());
+        !play.look(*second).is_empty()
+    });
+    assert!(
+        reminded.is_some_and(|at| at <= 500 + 4 * HOURS),
+        "{reminded:?}"
+    );
+}
+
+/// A proxy that answers so and then so: the first changes are told, then ever fewer.
+#[test]
+fn a_cause_that_comes_and_goes_is_told_ever_less_often() {
+    let mut play = Play::headscale();
+    let bad_gateway = || {
+        let mut outcome = Outcome::failed(Kind::Status, "status 502");
+        outcome.http_status = Some(502);
+        outcome
+    };
+    let silence = || Outcome::failed(Kind::Timeout, "no answer");
+    let http = ["health", "derp", "key"];
+    for second in [60, 80] {
+        http.iter()
+            .for_each(|c| play.probe(second, c, bad_gateway()));
+        play.probe(second, "port", up());
+    }
+    assert_eq!(play.look(80), ["alert.triggered headscale backend-down"]);
+    for minute in 2..62 {
+        let second = minute * 60;
+        http.iter().for_each(|c| {
+            let outcome = if minute % 2 == 0 {
+                silence()
+            } else {
+                bad_gateway()
+            };
+            play.probe(second, c, outcome);
+        });
+        play.probe(second, "port", up());
+        for look in 0..6 {
+            play.look(second + look * 10);
+        }
+    }
+    let said = play.said.len();
+    assert!((3..=9).contains(&said), "{said} messages in an hour");
+}
+
+/// Where no row fits, the list of what fails is all there is: more of it is news.
+#[test]
+fn what_fails_besides_is_told_where_no_cause_sums_it_up() {
+    let mut play = Play::headscale();
+    for second in [60, 80] {
+        for check in ["health", "derp"] {
+            play.probe(second, check, down());
+        }
+        for check in ["key", "port"] {
+            play.probe(second, check, up());
+        }
+    }
+    assert_eq!(play.look(80), ["alert.triggered headscale ?"]);
+    for second in [140, 160] {
+        for check in ["health", "derp", "key"] {
+            play.probe(second, check, down());
+        }
+        play.probe(second, "port", up());
+    }
+    assert_eq!(play.look(160), ["alert.updated headscale ?"]);
+    assert!(play.look(170).is_empty(), "once");
+}
+
+#[test]
+fn a_further_check_that_falls_silent_is_told() {
+    let mut play = Play::headscale();
+    let alive = |play: &mut Play, checks: &[&'static str], from: u64, to: u64| {
+        let mut said = Vec::new();
+        for second in (from..to).step_by(60) {
+            checks.iter().for_each(|c| play.probe(second, c, up()));
+            said.extend(play.look(second));
+        }
+        said
+    };
+    let first = alive(&mut play, &["health", "key", "port"], 60, 1_200);
+    assert_eq!(first, ["alert.triggered watchbell silent"]);
+    let second = alive(&mut play, &["health", "port"], 1_200, 2_400);
+    assert_eq!(second, ["alert.updated watchbell silent"]);
+}
+
+/// An operator makes a witness of a check that is down: its end is told all the same.
+#[test]
+fn what_becomes_a_witness_while_it_is_down_is_told_to_be_over() {
+    let mut play = Play::headscale();
+    for second in [60, 80] {
+        play.probe(second, "derp", down());
+        for check in ["health", "key", "port"] {
+            play.probe(second, check, up());
+        }
+    }
+    assert_eq!(play.look(80), ["alert.triggered headscale derp"]);
+    let derp = play.monitors.get_mut("derp").unwrap();
+    derp.definition.role = Role::Witness;
+    play.all(140, &up());
+    assert_eq!(play.look(140), ["alert.resolved headscale derp"]);
+}
+
+/// A check went down inside a silence and has not run since: nothing says that it is well.
+#[test]
+fn what_went_silent_while_it_was_held_back_is_told_to_be_down() {
+    let mut play = Play::headscale();
+    let silence = window(Hold::Silence, 30, 1_000);
+    play.operator.windows.insert("silence".into(), silence);
+    for second in [60, 80] {
+        play.probe(second, "port", refused());
+        for check in ["health", "derp", "key"] {
+            play.probe(second, check, up());
+        }
+    }
+    assert!(play.look(80).is_empty());
+    let mut said = Vec::new();
+    for second in (140..1_300).step_by(60) {
+        for check in ["health", "derp", "key"] {
+            play.probe(second, check, up());
+        }
+        said.extend(play.look(second));
+    }
+    let down = |s: &String| s.starts_with("alert.triggered headscale");
+    assert!(said.iter().any(down), "{said:?}");
+}
+
+/// A record of a check that was removed once it had failed: it says nothing of when this
+/// outage began.
+#[test]
+fn a_check_that_does_not_run_any_more_hurries_no_first_message() {
+    let mut play = Play::headscale();
+    play.probe(60, "derp", down());
+    for second in (120..2_000).step_by(60) {
+        for check in ["health", "key", "port"] {
+            play.probe(second, check, up());
+        }
+        play.look(second);
+    }
+    play.said.clear();
+    play.probe(2_010, "port", refused());
+    play.probe(2_030, "port", refused());
+    let said = play.look(2_030);
+    assert!(!said.iter().any(|s| s.contains("headscale")), "{said:?}");
+    for check in ["health", "key"] {
+        play.probe(2_034, check, refused());
+    }
+    assert_eq!(play.look(2_034), ["alert.triggered headscale process-down"]);
 }
 
 /// What was looked at in one incident says nothing about the next.

@@ -25,6 +25,7 @@ fn terms(channel: &'static str) -> Terms {
         services: Vec::new(),
         refusals_max: 1,
         per_minute: 600,
+        keeps_state: None,
     }
 }
 
@@ -87,6 +88,71 @@ fn a_channel_that_is_never_reached_holds_up_no_other() {
     assert_eq!(outbox.channels["well"].dead, 0);
     assert_eq!(outbox.dead.len(), DEAD_MAX, "the newest of them");
     assert!(outbox.dead[0].error.contains("given up for newer ones; no"));
+}
+
+/// PagerDuty and Alertmanager say nothing of the end of what they have not heard of.
+#[test]
+fn who_keeps_incidents_hears_of_the_beginning_too() {
+    let hold = Duration::from_secs(60);
+    let keeps = Terms {
+        keeps_state: Some(hold),
+        ..terms("well")
+    };
+    let all = [keeps];
+    let mut outbox = Outbox::default();
+    for telling in [
+        Telling::Triggered,
+        Telling::Updated,
+        Telling::Reminder,
+        Telling::Resolved,
+    ] {
+        outbox.push(notice(1, telling));
+    }
+    assert_eq!(deliver(&mut outbox, &all, at(0)), ["msg_1_Triggered"]);
+    assert!(
+        deliver(&mut outbox, &all, at(59)).is_empty(),
+        "until it is heard of"
+    );
+    assert_eq!(deliver(&mut outbox, &all, at(60)), ["msg_1_Resolved"]);
+    assert!(outbox.messages.is_empty());
+    // Who does not gets one message that tells both.
+    outbox.push(notice(2, Telling::Triggered));
+    outbox.push(notice(2, Telling::Resolved));
+    let forgets = [terms("well")];
+    assert_eq!(deliver(&mut outbox, &forgets, at(120)), ["msg_2_Resolved"]);
+}
+
+/// Whatever a filter is about, this node's own trouble is everybody's.
+#[test]
+fn a_filter_for_services_lets_this_node_through() {
+    let only = Terms {
+        services: vec!["mail".into()],
+        ..terms("well")
+    };
+    for (service, accepted) in [("mail", true), ("watchbell", true), ("headscale", false)] {
+        let mut notice = notice(1, Telling::Triggered);
+        notice.service = service.into();
+        assert_eq!(only.accept(&notice), accepted, "{service}");
+    }
+}
+
+#[test]
+fn a_message_alone_is_never_given_up_for_its_size() {
+    let mut outbox = Outbox::default();
+    let mut large = notice(1, Telling::Triggered);
+    if let About::Incident { incident, .. } = &mut large.about {
+        let affected = incident.checks.values().next().unwrap().clone();
+        for number in 0..2_000 {
+            incident
+                .checks
+                .insert(format!("check-{number}"), affected.clone());
+        }
+    }
+    outbox.push(large);
+    assert_eq!(
+        deliver(&mut outbox, &[terms("well")], at(0)),
+        ["msg_1_Triggered"]
+    );
 }
 
 #[test]

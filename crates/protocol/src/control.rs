@@ -31,6 +31,7 @@ const KEY_PREFIX: &str = "mkey:";
 const EARLY_MAGIC: [u8; 5] = *b"\xff\xff\xffTS";
 /// The JSON holds one key of 72 characters.
 const EARLY_BYTES_MAX: usize = 16 * 1024;
+const EARLY_RECORDS_MAX: usize = 64;
 /// A frame of HTTP/2 begins with nine bytes, which is also all that the early payload has
 /// before its JSON.
 const FIRST_BYTES: usize = 9;
@@ -157,8 +158,14 @@ pub fn read_early<S: Read>(
     stream: &mut Buffered<S>,
 ) -> Result<bool, Fault> {
     let mut content = Vec::new();
+    let mut records = 0;
     let mut more = |content: &mut Vec<u8>, want: usize| -> Result<(), Fault> {
         while content.len() < want {
+            records += 1;
+            if records > EARLY_RECORDS_MAX {
+                let detail = "reading what the server says first: it says too little at a time";
+                return Err(Fault::protocol(Reason::Handshake, detail));
+            }
             content.extend(transport.read(stream)?);
         }
         Ok(())

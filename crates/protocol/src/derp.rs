@@ -21,6 +21,9 @@ use crate::upgrade::{self, Declined, Upgrade};
 pub const PATH: &str = "/derp";
 pub const PROBE_PATH: &str = "/derp/probe";
 const PROTOCOL: &str = "DERP";
+/// What packets of path discovery begin with: of the peer of one a relay tells the sender
+/// that it is gone.
+pub const DISCO: [u8; 6] = [b'T', b'S', 0xf0, 0x9f, 0x92, 0xac];
 const MAGIC: [u8; 8] = [b'D', b'E', b'R', b'P', 0xf0, 0x9f, 0x94, 0x91];
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
@@ -116,10 +119,7 @@ impl<S: Read + Write> Client<S> {
         let sealed =
             sealed.map_err(|_| Fault::new(Kind::Internal, None, "sealing a box failed"))?;
         let content = [&self.public()[..], &nonce, &sealed].concat();
-        match self.send_frame(CLIENT_INFO, &content, doing) {
-            Err(fault) if fault.is_closed() => return Ok(Admission::Turned),
-            sent => sent?,
-        }
+        self.send_frame(CLIENT_INFO, &content, doing)?;
         match self.wait_for(&Awaited::ServerInfo, doing) {
             Ok(_) => Ok(Admission::Admitted),
             Err(fault) if fault.is_closed() && !self.restarting => Ok(Admission::Turned),

@@ -42,7 +42,10 @@ pub fn ask<S: Read + Write>(
     let head = http1::read_head(stream)?;
     if head.status != 101 {
         // The status says what is wrong; what of its body does not come changes nothing.
-        let body = http1::read_body(stream, &head).unwrap_or_default().bytes;
+        let body = match http1::read_body(stream, &head) {
+            Ok(body) => body.bytes,
+            Err(_) => stream.ahead().to_vec(),
+        };
         return Ok(Err(Declined { head, body }));
     }
     if head.has_token("upgrade", upgrade.to) {

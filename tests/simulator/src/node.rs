@@ -6,7 +6,7 @@ use watchbell_core::alerting::{self, Called};
 use watchbell_core::counting::{count, load, rests, suspected};
 use watchbell_core::monitor::{Definition, Monitor, Policy};
 use watchbell_core::outcome::Outcome;
-use watchbell_core::settings::{AlertSettings, Mistake, Pace, Threshold};
+use watchbell_core::settings::{AlertSettings, Pace, Threshold};
 use watchbell_core::store::{Failed, Store, monitor_key, read};
 
 use crate::plan::{Check, MINUTE, Plan, SECOND};
@@ -64,7 +64,7 @@ pub fn fire(
 }
 
 /// The variables of the alert component, as the plan has them.
-pub fn settings(plan: &Plan) -> Result<AlertSettings, Vec<Mistake>> {
+pub fn settings(plan: &Plan) -> AlertSettings {
     let mut variables = vec![("maintenance".to_owned(), plan.maintenance.clone())];
     for channel in &plan.channels {
         let name = channel.name;
@@ -83,12 +83,7 @@ pub fn settings(plan: &Plan) -> Result<AlertSettings, Vec<Mistake>> {
 }
 
 /// A run of the alert component.
-pub fn alert(
-    process: &Process<'_>,
-    settings: &Result<AlertSettings, Vec<Mistake>>,
-    called: Called,
-    number: u64,
-) {
+pub fn alert(process: &Process<'_>, settings: &AlertSettings, called: Called, number: u64) {
     // What fails here is found by the next run.
     let _ = alerting::run(process, settings, called, number);
 }

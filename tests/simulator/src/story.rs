@@ -10,7 +10,7 @@ use watchbell_core::ledger::Ledger;
 use watchbell_core::operator::{Acknowledgement, Hold, Window};
 use watchbell_core::outcome::Status;
 use watchbell_core::record;
-use watchbell_core::settings::{AlertSettings, Mistake};
+use watchbell_core::settings::AlertSettings;
 use watchbell_core::store;
 use watchbell_core::time::UnixMs;
 
@@ -92,7 +92,7 @@ const YOUNG: u64 = 3 * MINUTE;
 struct Story<'a> {
     plan: &'a Plan,
     node: &'a Node,
-    settings: Result<AlertSettings, Vec<Mistake>>,
+    settings: AlertSettings,
     queue: BinaryHeap<Reverse<(u64, Event)>>,
     probes: Vec<Probe>,
     /// When an operator said that somebody looks after an incident.
@@ -132,7 +132,10 @@ pub fn play(seed: u64) -> (Figures, Vec<Violation>) {
         young_until: 0,
         turned: vec![(false, 0); plan.checks.len()],
     };
-    assert!(story.settings.is_ok(), "the plan's variables are accepted");
+    assert!(
+        story.settings.mistakes.is_empty(),
+        "the plan's variables are accepted"
+    );
     story.schedule();
     story.run_until(plan.end);
     node.calm.set(true);

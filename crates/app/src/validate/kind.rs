@@ -95,7 +95,7 @@ impl Kind {
             Kind::ControlCheck => ControlSettings::read(get).err(),
             Kind::DerpCheck => DerpSettings::read(get).err(),
             Kind::StunCheck => StunSettings::read(get).err(),
-            Kind::Alert => AlertSettings::read(get).err(),
+            Kind::Alert => Some(AlertSettings::read(get).mistakes),
         }
         .unwrap_or_default()
     }

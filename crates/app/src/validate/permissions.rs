@@ -84,6 +84,11 @@ fn target(component: &Resolved<'_>, allowed: &AllowedHosts, scheme: &str, report
                 );
                 denied(component, "permission-socket", "other hosts", &want, report);
             }
+            let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+            if scheme == "udp" && !allowed.allows_socket(scheme, any) {
+                let want = format!("\"udp://{any}\" among them: a socket is bound before it sends");
+                denied(component, "permission-socket", "other hosts", &want, report);
+            }
             resolvers(component, allowed, report);
             return;
         }

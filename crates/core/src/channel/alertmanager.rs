@@ -90,6 +90,7 @@ fn alert(notice: &Notice, severity: Severity, starts_at: UnixMs, ends_at: Option
             "runbook_url": runbook_url,
         },
         "startsAt": starts_at.rfc3339(),
-        "endsAt": ends_at.unwrap_or(notice.at.plus(FIRES_FOR)).rfc3339(),
+        // A clock that went back must not let it end before it began: that is refused.
+        "endsAt": ends_at.unwrap_or(notice.at.plus(FIRES_FOR)).max(starts_at).rfc3339(),
     })
 }

@@ -43,6 +43,7 @@ impl Ntfy {
             headers: vec![("content-type".into(), "text/plain; charset=utf-8".into())],
             body: message.into_bytes(),
             body_secret: None,
+            body_is_private: false,
         }
         .with("title", encoded(&text::title(notice, TITLE_CHARS_MAX)))
         .with("priority", priority)

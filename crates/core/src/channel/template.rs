@@ -70,6 +70,7 @@ impl Template {
             headers: vec![("content-type".into(), self.content_type.clone())],
             body: body.into_bytes(),
             body_secret: None,
+            body_is_private: true,
         }
         .with("webhook-id", &notice.id);
         match &self.authorization {

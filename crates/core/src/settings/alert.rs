@@ -27,6 +27,8 @@ pub struct AlertSettings {
     /// `webhook_retry_interval`: the first pause after a failed attempt at any channel;
     /// doubles; default 10 s.
     pub retry_interval: Duration,
+    /// What is wrong in the variables.
+    pub mistakes: Vec<Mistake>,
 }
 
 impl AlertSettings {
@@ -39,7 +41,9 @@ impl AlertSettings {
     pub const REMINDER_INTERVAL: Duration = Duration::from_secs(4 * 3_600);
     pub const REMINDERS_MAX: u32 = 6;
 
-    pub fn read(get: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<Mistake>> {
+    /// Never fails: a variable that is mistaken counts as not given, and a channel of which
+    /// one is has no destination. An alert must not be lost to a mistake beside it.
+    pub fn read(get: &dyn Fn(&str) -> Option<String>) -> Self {
         let mut r = Reader::new(get);
         let settings = Self {
             channels: channel::read(&mut r),
@@ -79,8 +83,12 @@ impl AlertSettings {
                 Self::RETRY_INTERVAL,
                 RETRY_MAX,
             ),
+            mistakes: Vec::new(),
         };
-        r.finish(settings)
+        Self {
+            mistakes: r.into_mistakes(),
+            ..settings
+        }
     }
 }
 

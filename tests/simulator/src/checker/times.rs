@@ -145,7 +145,8 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// What is over is not told to be there any more.
+    /// What is over is not told to be there any more, but to a receiver that keeps incidents
+    /// and has not heard of this one: of an end alone it would say nothing.
     fn is_not_over(&mut self, m: &Message<'_>, told: &BTreeMap<&str, Told<'_>>) {
         let Some(told) = told.get(m.about).filter(|_| m.kind.opens()) else {
             return;
@@ -153,6 +154,9 @@ impl<'a> Checker<'a> {
         let Some(over_at) = told.resolved_at else {
             return;
         };
+        if m.kind == Kind::Fires && told.first(m.channel, |k| k == Kind::Fires) == Some(m.at) {
+            return;
+        }
         let after = self.evidence.blurred[told.service].clear(over_at, m.at);
         if after > PROMPT_END {
             let what = format!(
