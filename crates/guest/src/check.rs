@@ -93,8 +93,12 @@ pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>, Failed> {
         Err(mistakes) => misconfigured(mistakes),
     };
     let duration_ms = clock::now().since(now).as_millis();
-    if due && count(&records, monitor, &policy, &report.outcome, awaited, now)? {
-        ring::ring();
+    if due {
+        let rings = count(&records, monitor, &policy, &report.outcome, awaited, now)?;
+        // Or somebody began to wait for this outcome while it was made.
+        if rings || suspected(&records) != since {
+            ring::ring();
+        }
     }
     Ok(Some(json!({
         "check": common.check,
