@@ -7,7 +7,10 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use watchbell_core::diagnosis::{Failure, Role, Seen, diagnose};
 use watchbell_lab::command::{Answer, check};
@@ -19,6 +22,10 @@ use watchbell_lab::server::Server;
 use watchbell_lab::skip::skip;
 use watchbell_lab::stun::Stun;
 use watchbell_lab::wasm::REPOSITORY;
+use watchbell_protocol::Buffered;
+use watchbell_protocol::control::{self, ServerKey};
+use watchbell_protocol::derp::server as relay;
+use watchbell_protocol::noise::server as noise;
 
 /// One run of the shipped check against a server, with STUN asked for.
 fn run(id: &str, at: SocketAddr, stun: SocketAddr, more: &[(&'static str, &str)]) -> Value {
@@ -316,6 +323,116 @@ fn stun_says_what_is_wrong() {
     }
 }
 
+/// Out of the box nobody asks for a relay: where there is none, its STUN is no failure.
+#[test]
+fn stun_that_was_never_there_is_no_failure() {
+    let closed = UdpSocket::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let changes = Changes {
+        pace: PATIENT,
+        variables: vec![("stun", "presence", "auto".to_owned())],
+        ..Changes::default()
+    };
+    let variables = [
+        ("headscale_host", "127.0.0.1".to_owned()),
+        ("headscale_stun_port", closed.port().to_string()),
+    ];
+    let json = check("stun", true, &changes, &variables).json();
+    assert_eq!(json["status"], "up", "{json:#}");
+    assert!(
+        json["detail"].as_str().unwrap().starts_with("not offered"),
+        "{json:#}"
+    );
+}
+
+// ------------------------------------------------------------ behind a balancer
+
+/// A server for each of these private keys, asked in turn: `/key` gives one, and `/ts2021`
+/// answers for it.
+fn in_turn(keys: &'static [[u8; 32]]) -> Server {
+    let asked = AtomicUsize::new(0);
+    Server::start(move |mut stream| {
+        let Some((path, text)) = request_text(&mut stream) else {
+            return;
+        };
+        let answer = match path.as_str() {
+            "/key" => {
+                let turn = asked.fetch_add(1, Ordering::SeqCst) % keys.len();
+                let key = ServerKey(noise::public(&keys[turn]));
+                let body = format!("{{\"publicKey\":\"{key}\"}}");
+                let head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length:";
+                format!("{head} {}\r\n\r\n{body}", body.len()).into_bytes()
+            }
+            _ => {
+                let header = text
+                    .lines()
+                    .find_map(|l| l.strip_prefix("X-Tailscale-Handshake: "));
+                let initiation = STANDARD.decode(header.unwrap_or_default()).unwrap();
+                let mut all =
+                    b"HTTP/1.1 101 S\r\nUpgrade: tailscale-control-protocol\r\n\r\n".to_vec();
+                let answered = keys.iter().find_map(|k| noise::respond(k, &initiation));
+                let Some((answer, mut transport)) = answered else {
+                    return;
+                };
+                all.extend(answer);
+                let mut record = Buffered::new(Vec::new());
+                transport.write(&mut record, &control::early()).unwrap();
+                all.append(record.stream_mut());
+                all
+            }
+        };
+        let _ = stream.write_all(&answer);
+    })
+}
+
+/// One changed key is a lost one; two that come in turn are two servers.
+#[test]
+fn keys_in_turn_are_no_lost_key() {
+    let pinned = format!("mkey:{}", "0a".repeat(32));
+    for (keys, reason) in [
+        (&[[1; 32]][..], "key-changed"),
+        (&[[1; 32], [2; 32]][..], "split-backends"),
+    ] {
+        let server = in_turn(keys);
+        let more = [
+            ("headscale_scheme", "http"),
+            ("headscale_public_key", &pinned),
+        ];
+        let json = run("control", server.addr(), server.addr(), &more);
+        assert_eq!(json["reason"], reason, "{json:#}");
+    }
+}
+
+/// A proxy that passes `/derp` and nothing below it: a relay that is there, and half served.
+#[test]
+fn a_probe_path_that_is_missing_is_not_a_relay_that_is() {
+    let server = Server::start(|mut stream| {
+        let Some((path, _)) = request_text(&mut stream) else {
+            return;
+        };
+        let mut answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec();
+        if path == "/derp" {
+            answer = b"HTTP/1.1 101 S\r\nUpgrade: DERP\r\n\r\n".to_vec();
+            answer.extend(relay::greeting(&[5; 32]));
+        }
+        let _ = stream.write_all(&answer);
+        let mut sink = [0; 1024];
+        while matches!(stream.read(&mut sink), Ok(n) if n > 0) {}
+    });
+    let http = ("headscale_scheme", "http");
+    let json = run(
+        "relay",
+        server.addr(),
+        server.addr(),
+        &[http, ("headscale_derp", "auto")],
+    );
+    assert_eq!(json["kind"], "status", "{json:#}");
+    assert_eq!(json["facts"]["http_status"], 404, "{json:#}");
+    assert!(json["facts"]["relay_key"].is_string(), "{json:#}");
+}
+
 // ------------------------------------------------------------ hostile servers
 
 /// What a server says after it has upgraded. The scheme is http: nothing here is about TLS.
@@ -349,6 +466,11 @@ fn after_upgrade(bytes: Vec<u8>) -> Server {
 }
 
 fn request(stream: &mut TcpStream) -> Option<String> {
+    request_text(stream).map(|(path, _)| path)
+}
+
+/// The path, and the whole head.
+fn request_text(stream: &mut TcpStream) -> Option<(String, String)> {
     let mut text = Vec::new();
     let mut byte = [0];
     while !text.ends_with(b"\r\n\r\n") {
@@ -357,7 +479,7 @@ fn request(stream: &mut TcpStream) -> Option<String> {
     }
     let text = String::from_utf8_lossy(&text).into_owned();
     let target = text.split(' ').nth(1)?;
-    Some(target.split('?').next()?.to_owned())
+    Some((target.split('?').next()?.to_owned(), text.clone()))
 }
 
 /// Silence, garbage, frames of 4 GiB, and frames without end: the deadline holds, what is
