@@ -272,6 +272,7 @@ fn no_message_is_longer_than_its_receiver_takes() {
 fn a_channel_without_configuration_is_off_and_half_of_one_is_a_mistake() {
     assert!(AlertSettings::read(&|_| None).channels.is_empty());
     for (given, missing) in [
+        ("ntfy_token", "ntfy_url"),
         ("gotify_url", "gotify_token"),
         ("telegram_token", "telegram_chat_id"),
         ("template_url", "template_body"),

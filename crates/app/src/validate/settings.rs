@@ -38,7 +38,8 @@ pub(super) fn check(component: &Resolved<'_>, manifest: &Manifest, report: &mut 
 /// Where a value's mistake is made, and the value as the reader quoted it with the
 /// template that it came from.
 fn shown(component: &Resolved<'_>, key: &str, got: &str) -> (Place, String) {
-    let secret = component.secret.contains(key);
+    // That there is nothing is no secret.
+    let secret = component.secret.contains(key) && got != "nothing";
     if let Some(place) = component.given_by.get(key) {
         let got = if secret { "a secret" } else { got };
         return (place.clone(), got.to_owned());

@@ -18,8 +18,11 @@ pub struct Ntfy {
 
 pub fn read(r: &mut Reader<'_>) -> Option<Ntfy> {
     let token = token(r, "ntfy_token");
-    let url = secret_url(r, "ntfy_url")?;
-    Some(Ntfy { url, token })
+    let url = secret_url(r, "ntfy_url");
+    if token.is_some() && r.text("ntfy_url").is_none() {
+        r.mistake("ntfy_url", "nothing", "a value beside ntfy_token");
+    }
+    Some(Ntfy { url: url?, token })
 }
 
 impl Ntfy {
