@@ -127,7 +127,7 @@ fn refused(declined: &Declined) -> Fault {
     let because = |reason, why: &str| Fault {
         kind: Kind::Protocol,
         reason: Some(reason),
-        ..declined.fault(PATH).and(why)
+        ..declined.unexpected(PATH).and(why)
     };
     match declined.head.status {
         500 if declined.says("Internal error") => because(
@@ -352,6 +352,9 @@ mod tests {
             };
             assert_eq!((fault.kind, fault.reason), (kind, reason), "{text}");
             assert!(fault.http_status.is_some());
+            let two =
+                fault.detail.contains("another server") && fault.detail.contains("a proxy strips");
+            assert!(!two, "one explanation: {}", fault.detail);
         }
         let websocket = "HTTP/1.1 101 S\r\nUpgrade: websocket\r\n\r\n";
         let mut stream = Buffered::new(Scripted::new(websocket));

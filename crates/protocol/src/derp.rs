@@ -255,14 +255,15 @@ fn announced(head: &Head, server: &[u8; KEY_BYTES]) -> Result<(), Fault> {
 
 /// Why a server that was asked for DERP does not speak it.
 pub fn refused(declined: &Declined) -> Fault {
-    let fault = declined.fault(PATH);
     match declined.head.status {
         426 => Fault {
             kind: Kind::Protocol,
             reason: Some(Reason::UpgradeStripped),
-            ..fault.and("the relay is reached without Upgrade: a proxy strips it")
+            ..declined
+                .unexpected(PATH)
+                .and("the relay is reached without Upgrade: a proxy strips it")
         },
-        _ => fault,
+        _ => declined.fault(PATH),
     }
 }
 

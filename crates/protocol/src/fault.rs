@@ -62,7 +62,7 @@ impl Fault {
         Self {
             kind: Kind::Protocol,
             reason: Some(Reason::PlainHttpToTls),
-            ..self.and("a proxy speaks plain HTTP to a port with TLS")
+            ..self.and("plain HTTP reaches a port with TLS: a proxy speaks so to it, or the scheme is set wrong")
         }
     }
 

@@ -72,10 +72,16 @@ impl Declined {
             .is_some_and(|t| t.starts_with("text/html"))
     }
 
+    /// What came, and no more.
+    pub fn unexpected(&self, path: &str) -> Fault {
+        let doing = format!("asking {path} to upgrade");
+        http1::unexpected(&self.head, &self.body, &doing, "101")
+    }
+
     /// What such an answer means for any protocol, where it is not the protocol's own word.
     pub fn fault(&self, path: &str) -> Fault {
-        let doing = format!("asking {path} to upgrade");
-        let fault = http1::unexpected(&self.head, &self.body, &doing, "101")
+        let fault = self
+            .unexpected(path)
             .of_a_plain_proxy(&self.head, &self.body);
         if fault.reason.is_some() {
             return fault;
