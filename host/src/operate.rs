@@ -263,6 +263,9 @@ fn show(name: &str, answer: &Value) {
                 Some(1) => println!("1 message waits to be taken"),
                 Some(many) => println!("{many} messages wait to be taken"),
             }
+            for mistake in list("mistakes") {
+                say::error(&text(&mistake));
+            }
             for d in list("dead_letters") {
                 println!(
                     "dead letter {} to {}: {}: {}",
@@ -275,7 +278,8 @@ fn show(name: &str, answer: &Value) {
         }
         "test" => {
             for r in list("results") {
-                let (channel, kind) = (text(&r["channel"]), text(&r["type"]));
+                let channel = text(&r["channel"]);
+                let kind = r["type"].as_str().unwrap_or("its test");
                 match &r["error"] {
                     Value::Null => println!("{channel} took {kind}"),
                     error => say::error(&format!("{channel} did not take {kind}: {}", text(error))),

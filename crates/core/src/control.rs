@@ -124,7 +124,7 @@ pub fn obey(
     command: Command,
 ) -> Result<Value, Refusal> {
     match command {
-        Command::Incidents {} => incidents(world),
+        Command::Incidents {} => incidents(world, settings),
         Command::Acknowledge {
             incident,
             by,
@@ -146,7 +146,7 @@ fn ledger(world: &impl World) -> Result<Ledger, Refusal> {
     Ok(store::peek(world, store::LEDGER)?.unwrap_or_default())
 }
 
-fn incidents(world: &impl World) -> Result<Value, Refusal> {
+fn incidents(world: &impl World, settings: &AlertSettings) -> Result<Value, Refusal> {
     let ledger = ledger(world)?;
     let operator = operator(world)?;
     let now = world.now();
@@ -204,6 +204,7 @@ fn incidents(world: &impl World) -> Result<Value, Refusal> {
         "windows": windows.collect::<Vec<_>>(),
         "channels": channels.collect::<Vec<_>>(),
         "waiting": ledger.outbox.messages.len(),
+        "mistakes": settings.mistakes.iter().map(Mistake::to_string).collect::<Vec<_>>(),
         "dead_letters": dead.collect::<Vec<_>>(),
     }))
 }
@@ -227,12 +228,18 @@ fn acknowledge(
         };
         return Err(Refusal(404, format!("got incident {incident:?}, {want}")));
     };
+    let key = format!("{}{}", store::ACKNOWLEDGEMENTS, one.id);
+    // Said again without a word, it keeps the words of the first time.
+    let before: Option<Acknowledgement> = store::peek(world, &key)?;
+    let or = |text: &str, known: fn(&Acknowledgement) -> &String, chars_max| match &before {
+        Some(before) if text.is_empty() => known(before).clone(),
+        _ => one_line(text, chars_max),
+    };
     let acknowledgement = Acknowledgement {
         at: world.now(),
-        by: one_line(by, BY_CHARS_MAX),
-        comment: one_line(comment, COMMENT_CHARS_MAX),
+        by: or(by, |a| &a.by, BY_CHARS_MAX),
+        comment: or(comment, |a| &a.comment, COMMENT_CHARS_MAX),
     };
-    let key = format!("{}{}", store::ACKNOWLEDGEMENTS, one.id);
     store::write(world, &key, &acknowledgement)?;
     Ok(json!({ "acknowledged": one.id }))
 }
