@@ -154,7 +154,9 @@ impl<'a> Checker<'a> {
         let Some(over_at) = told.resolved_at else {
             return;
         };
-        if m.kind == Kind::Fires && told.first(m.channel, |k| k == Kind::Fires) == Some(m.at) {
+        let first = told.first(m.channel, |k| k == Kind::Fires) == Some(m.at);
+        let ended = told.first(m.channel, |k| k == Kind::Resolved);
+        if m.kind == Kind::Fires && (first || !m.first) && ended.is_none_or(|at| at >= m.at) {
             return;
         }
         let after = self.evidence.blurred[told.service].clear(over_at, m.at);
