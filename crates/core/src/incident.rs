@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnosis::SILENT;
 use crate::digest;
+use crate::ledger::NODE;
 use crate::monitor::{Definition, Event, Transition};
 use crate::operator::{Held, Hold};
 use crate::outcome::Kind;
@@ -100,15 +101,13 @@ pub struct View {
 /// turn.
 const UPDATES_AT_ONCE: u32 = 2;
 const UPDATE_PAUSE: Duration = Duration::from_secs(60);
+/// What fails so soon after a message is part of what it told.
+const FOLLOWS: Duration = Duration::from_secs(30);
 
 impl View {
     /// Whether it says something that `said` does not.
     fn differs(&self, said: &View) -> bool {
-        let sums_up = self.cause.as_deref().is_some_and(|c| c != SILENT.id);
-        self.severity != said.severity
-            || self.cause != said.cause
-            || self.flapping != said.flapping
-            || (!sums_up && !self.failing.is_subset(&said.failing))
+        self.severity != said.severity || self.cause != said.cause || self.flapping != said.flapping
     }
 }
 
@@ -346,6 +345,18 @@ impl Incident {
         }
     }
 
+    /// Where no cause sums it up: something fails that did not when it was last told, and
+    /// does not merely follow. When a check of this node's fell silent, its last run does
+    /// not tell.
+    fn has_grown(&self, said: &Said) -> bool {
+        if self.cause.as_deref().is_some_and(|c| c != SILENT.id) {
+            return false;
+        }
+        let failing = self.checks.iter().filter(|(_, a)| a.recovered_at.is_none());
+        let mut new = failing.filter(|(check, _)| !said.view.failing.contains(*check));
+        new.any(|(_, a)| self.service == NODE || a.failing_since > said.at.plus(FOLLOWS))
+    }
+
     /// A clock that went back waits no longer than it would have.
     pub fn rebase(&mut self, now: UnixMs) {
         self.opened_at = self.opened_at.min(now);
@@ -370,7 +381,7 @@ impl Incident {
         let view = self.view();
         let rises = view.severity > said.view.severity;
         if moment.settled
-            && view.differs(&said.view)
+            && (view.differs(&said.view) || self.has_grown(said))
             && (rises || moment.now.since(said.at) >= said.pause(reminders))
         {
             return Some(Telling::Updated);
