@@ -46,8 +46,7 @@ fn relay(
     let mut first = match knock(&dial, &authority, phases)? {
         Ok(client) => client,
         Err(fault) if unserved.is_some() && fault.http_status == Some(404) => {
-            let never_seen = settings.presence == Presence::Auto && !memory.present;
-            let outcome = match never_seen {
+            let outcome = match settings.presence.excuses_absence(memory) {
                 true => Outcome::up("not offered (status 404)"),
                 false => fault.into(),
             };

@@ -7,7 +7,7 @@ use watchbell_core::monitor::Memory;
 use watchbell_core::outcome::{Kind, Outcome};
 use watchbell_core::settings::{Family, Presence, StunSettings};
 use watchbell_guest::{Deadline, Phases, Report};
-use watchbell_net::{Datagrams, resolve};
+use watchbell_net::{Datagrams, resolve, telling};
 use watchbell_protocol::stun::{Answer, Transaction};
 use watchbell_protocol::{Fault, Reason};
 
@@ -39,7 +39,7 @@ fn absent(settings: &StunSettings, memory: &Memory, outcome: Outcome) -> Outcome
         outcome.kind,
         Some(Kind::Timeout | Kind::ConnectRefused | Kind::Unreachable)
     );
-    if silent && settings.presence == Presence::Auto && !memory.present {
+    if silent && settings.presence.excuses_absence(memory) {
         return Outcome::up(format!("not offered ({})", outcome.detail)).and_hint(&settings.hint);
     }
     match silent {
@@ -106,14 +106,10 @@ fn ask_any(peers: Vec<SocketAddr>, deadline: Deadline) -> Result<SocketAddr, Out
     }))
 }
 
-fn rank(outcome: &Outcome) -> u8 {
-    match outcome.kind {
-        Some(Kind::Protocol) => 0,
-        Some(Kind::ConnectRefused) => 1,
-        Some(Kind::Timeout) => 2,
-        Some(Kind::Unreachable) => 3,
-        _ => 4,
-    }
+/// An answer, however wrong, tells more than any way that there is none.
+fn rank(outcome: &Outcome) -> Option<u8> {
+    let kind = outcome.kind.filter(|k| *k != Kind::Protocol);
+    kind.map(telling)
 }
 
 fn ask(peer: SocketAddr, deadline: Deadline) -> Result<SocketAddr, Outcome> {

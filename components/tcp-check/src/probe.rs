@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read, Write};
 use serde_json::{Value, json};
 use watchbell_core::outcome::{Kind, Outcome, one_line};
 use watchbell_core::settings::TcpSettings;
-use watchbell_guest::{Deadline, Report};
+use watchbell_guest::{Deadline, Phases, Report};
 use watchbell_net::{Attempt, TcpStream, connect, resolve};
 
 /// What is looked through for `expect`: a banner comes in the first bytes.
@@ -15,47 +15,40 @@ const EXCERPT_CHARS: usize = 60;
 
 /// Resolves, connects, sends, expects: the first of them that fails is the outcome.
 pub fn probe(settings: &TcpSettings, deadline: Deadline) -> Report {
-    let allowed = deadline.remaining();
-    let elapsed_ms = || {
-        u64::try_from(allowed.saturating_sub(deadline.remaining()).as_millis()).unwrap_or(u64::MAX)
-    };
-    let mut facts = json!({});
-    let addresses = match resolve(
-        &settings.host,
-        settings.family,
-        &settings.resolvers,
-        deadline,
-    ) {
-        Ok(addresses) => addresses,
-        Err(outcome) => return Report { outcome, facts },
-    };
-    let dns_ms = elapsed_ms();
-    facts["dns_ms"] = dns_ms.into();
-    facts["addresses"] = addresses
-        .iter()
-        .map(|ip| Value::from(ip.to_string()))
-        .collect();
-    let mut connected = match connect(&addresses, settings.port, settings.family, deadline) {
-        Ok(connected) => connected,
-        Err(unconnected) => {
-            facts["attempts"] = unconnected.attempts.iter().map(attempt).collect();
-            return Report {
-                outcome: unconnected.outcome,
-                facts,
-            };
-        }
-    };
-    let connect_ms = elapsed_ms().saturating_sub(dns_ms);
-    facts["connect_ms"] = connect_ms.into();
-    facts["peer"] = connected.peer.to_string().into();
-    facts["attempts"] = connected.attempts.iter().map(attempt).collect();
-    let outcome = talk(settings, &mut connected.stream).unwrap_or_else(|| {
-        Outcome::up(format!(
-            "connected to {} in {connect_ms} ms",
-            connected.peer
-        ))
-    });
-    Report { outcome, facts }
+    let mut phases = Phases::begin(deadline);
+    let outcome = reach(settings, deadline, &mut phases).unwrap_or_else(|outcome| outcome);
+    Report {
+        outcome,
+        facts: phases.into_facts(),
+    }
+}
+
+fn reach(
+    settings: &TcpSettings,
+    deadline: Deadline,
+    phases: &mut Phases,
+) -> Result<Outcome, Outcome> {
+    let TcpSettings { family, port, .. } = *settings;
+    let addresses = resolve(&settings.host, family, &settings.resolvers, deadline)?;
+    phases.end("dns_ms");
+    let shown: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    phases.fact("addresses", shown);
+    let attempts = |all: &[Attempt]| all.iter().map(attempt).collect::<Value>();
+    let mut connected = connect(&addresses, port, family, deadline).map_err(|unconnected| {
+        phases.fact("attempts", attempts(&unconnected.attempts));
+        unconnected.outcome
+    })?;
+    phases.end("connect_ms");
+    phases.fact("peer", connected.peer.to_string());
+    phases.fact("attempts", attempts(&connected.attempts));
+    if let Some(failed) = talk(settings, &mut connected.stream) {
+        return Err(failed);
+    }
+    Ok(Outcome::up(format!(
+        "connected to {} in {} ms",
+        connected.peer,
+        phases.took_ms("connect_ms")
+    )))
 }
 
 fn attempt(attempt: &Attempt) -> Value {

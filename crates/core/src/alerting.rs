@@ -113,11 +113,10 @@ impl<W: World> Run<'_, W> {
             rules: self.settings.rules,
             now: self.world.now(),
         });
-        let terms = self.terms(|_| true);
+        let terms = self.terms();
         self.log_what_goes_nowhere(&before, &ledger);
         ledger.outbox.sort(&terms, self.world.now());
-        let working = self.terms(Channel::works);
-        let due = ledger.outbox.next(&working, self.world.now()).is_some();
+        let due = ledger.outbox.next(&terms, self.world.now()).is_some();
         let changed = ledger != before || !stored;
         let in_time = self.world.left() > self.settings.timeout;
         if !(changed || due && in_time) {
@@ -127,14 +126,14 @@ impl<W: World> Run<'_, W> {
         if !self.claim(&mut ledger)? {
             return Ok(false);
         }
-        self.deliver(&mut ledger, &terms, &working)?;
+        self.deliver(&mut ledger, &terms)?;
         self.ping(&before, &ledger);
         self.tidy(&ledger, &seen.operator);
         Ok(true)
     }
 
-    fn terms(&self, of: impl Fn(&Channel) -> bool) -> Vec<Terms> {
-        let channels = self.settings.channels.iter().filter(|c| of(c));
+    fn terms(&self) -> Vec<Terms> {
+        let channels = self.settings.channels.iter();
         channels.map(|c| c.terms.clone()).collect()
     }
 
@@ -192,16 +191,11 @@ impl<W: World> Run<'_, W> {
 
     /// Sends what is due. The ledger is stored after each attempt, so a death in between
     /// repeats a message under its id and loses none.
-    fn deliver(
-        &self,
-        ledger: &mut Ledger,
-        terms: &[Terms],
-        working: &[Terms],
-    ) -> Result<(), Failed> {
+    fn deliver(&self, ledger: &mut Ledger, terms: &[Terms]) -> Result<(), Failed> {
         let settings = self.settings;
         while self.world.left() > settings.timeout {
             let now = self.world.now();
-            let Some((notice, name)) = ledger.outbox.next(working, now) else {
+            let Some((notice, name)) = ledger.outbox.next(terms, now) else {
                 break;
             };
             let Some(channel) = settings.channels.iter().find(|c| c.terms.channel == name) else {
@@ -256,13 +250,7 @@ impl<W: World> Run<'_, W> {
                 (Url { path, ..url }, incident.because())
             }
         };
-        let request = Request {
-            url,
-            headers: vec![("content-type".into(), "text/plain; charset=utf-8".into())],
-            body: body.into_bytes(),
-            body_secret: None,
-            body_is_private: false,
-        };
+        let request = Request::text(url, body);
         match self.world.send(&request, PING_TIMEOUT) {
             Ok(answer) if (200..300).contains(&answer.status) => {}
             Ok(answer) => {
@@ -305,11 +293,12 @@ impl<W: World> Run<'_, W> {
             .collect();
         let new = ledger.outbox.messages.iter();
         for message in new.filter(|m| !known.contains(m.notice.id.as_str())) {
-            let takers = channels.iter().filter(|c| c.terms.accept(&message.notice));
-            let why = match takers.clone().count() {
-                0 if channels.is_empty() => "no channel is configured, so it is only logged",
-                0 => "no channel's filter lets it through, so it is only logged",
-                _ if takers.clone().any(Channel::works) => continue,
+            let takes = |c: &&Channel| c.terms.accept(&message.notice);
+            let takers: Vec<&Channel> = channels.iter().filter(takes).collect();
+            let why = match &takers[..] {
+                [] if channels.is_empty() => "no channel is configured, so it is only logged",
+                [] => "no channel's filter lets it through, so it is only logged",
+                some if some.iter().any(|c| c.terms.works) => continue,
                 _ => "waiting for the channel's variables to be mended",
             };
             self.world

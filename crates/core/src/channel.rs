@@ -49,10 +49,18 @@ const SECRET_HEADERS: [&str; 2] = ["authorization", "x-gotify-key"];
 
 impl Request {
     fn json(url: Url, body: &serde_json::Value) -> Self {
+        Self::of("application/json", url, crate::json::text(body))
+    }
+
+    pub(crate) fn text(url: Url, body: String) -> Self {
+        Self::of("text/plain; charset=utf-8", url, body)
+    }
+
+    fn of(content_type: &str, url: Url, body: String) -> Self {
         Self {
             url,
-            headers: vec![("content-type".into(), "application/json".into())],
-            body: crate::json::text(body).into_bytes(),
+            headers: vec![("content-type".into(), content_type.to_owned())],
+            body: body.into_bytes(),
             body_secret: None,
             body_is_private: false,
         }
@@ -95,7 +103,7 @@ impl Request {
 #[derive(Clone)]
 pub struct Channel {
     pub terms: Terms,
-    /// `None` where its variables are mistaken.
+    /// `None` only where it does not work ([`Terms::works`]).
     destination: Option<Destination>,
 }
 
@@ -199,24 +207,22 @@ pub fn read(r: &mut Reader<'_>) -> Vec<Channel> {
     let mut channels = Vec::new();
     for (name, per_minute, keeps_state, read) in CHANNELS {
         let mistakes = r.mistakes();
-        let terms = Terms {
-            per_minute: *per_minute,
-            keeps_state: *keeps_state,
-            ..terms(r, name)
-        };
+        let mut terms = terms(r, name, *per_minute, *keeps_state);
         let destination = read(r);
-        let mistaken = r.mistakes() > mistakes;
-        if mistaken || destination.is_some() {
-            channels.push(Channel {
-                terms,
-                destination: destination.filter(|_| !mistaken),
-            });
+        terms.works = r.mistakes() == mistakes;
+        if destination.is_some() || !terms.works {
+            channels.push(Channel { terms, destination });
         }
     }
     channels
 }
 
-fn terms(r: &mut Reader<'_>, channel: &'static str) -> Terms {
+fn terms(
+    r: &mut Reader<'_>,
+    channel: &'static str,
+    per_minute: u32,
+    keeps_state: Option<Duration>,
+) -> Terms {
     let services = r.text(&format!("{channel}_services")).unwrap_or_default();
     let services = services.split([',', ' ', '\n']).filter(|s| !s.is_empty());
     Terms {
@@ -234,17 +240,13 @@ fn terms(r: &mut Reader<'_>, channel: &'static str) -> Terms {
             "a number from 1 to 100",
             |t| t.parse().ok().filter(|n| (1..=100).contains(n)),
         ),
-        per_minute: 1,
-        keeps_state: None,
+        per_minute,
+        keeps_state,
+        works: true,
     }
 }
 
 impl Channel {
-    /// Its variables are as they should be.
-    pub fn works(&self) -> bool {
-        self.destination.is_some()
-    }
-
     /// What to send; `None` for what this channel has no form for. `now` is the attempt's
     /// time.
     pub fn request(&self, notice: &Notice, now: UnixMs) -> Option<Request> {

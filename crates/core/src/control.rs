@@ -317,7 +317,7 @@ fn test(world: &impl World, settings: &AlertSettings, channel: &str) -> Result<V
     }
     let mut results = Vec::new();
     for channel in channels {
-        if !channel.works() {
+        if !channel.terms.works {
             let name = channel.terms.channel;
             let of = |m: &&Mistake| m.key.starts_with(&format!("{name}_"));
             let why = settings.mistakes.iter().find(of).map(Mistake::to_string);

@@ -273,18 +273,15 @@ const OTHERS_MIN: usize = 2;
 /// The first row that holds; without one there is no guess.
 pub fn diagnose(seen: &[Seen]) -> Option<&'static Cause> {
     // STUN is a help beside the relay: its failure explains no other, and hides none.
-    let beside = |s: &&Seen| s.failing.is_some() && !matches!(s.role, Role::Stun | Role::Derp);
-    let others: Vec<Seen>;
-    let mut e = Evidence(seen);
+    let other = |s: &Seen| s.failing.is_some() && !matches!(s.role, Role::Stun | Role::Derp);
+    let apart = seen.iter().any(other);
+    let seen: Vec<Seen> = seen
+        .iter()
+        .filter(|s| !(apart && s.role == Role::Stun))
+        .cloned()
+        .collect();
+    let e = Evidence(&seen);
     e.failing().next()?;
-    if seen.iter().any(|s| beside(&s)) {
-        others = seen
-            .iter()
-            .filter(|s| s.role != Role::Stun)
-            .cloned()
-            .collect();
-        e = Evidence(&others);
-    }
     let row = TABLE.iter().find(|row| (row.holds)(&e))?;
     Some(&row.cause)
 }

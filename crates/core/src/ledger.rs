@@ -21,7 +21,7 @@ use crate::operator::{Held, Hold, Operator};
 use crate::outbox::Outbox;
 use crate::outcome::{Kind, Status};
 use crate::recurring::Recurring;
-use crate::settings::{AlertSettings, Severity};
+use crate::settings::Severity;
 use crate::time::UnixMs;
 
 pub use node::NODE;
@@ -103,19 +103,6 @@ pub struct Rules {
     pub reminders: Reminders,
     /// Whether it is told that the node runs (again).
     pub announces: bool,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self {
-            settling_time: AlertSettings::SETTLING_TIME,
-            reminders: Reminders {
-                interval: AlertSettings::REMINDER_INTERVAL,
-                max: AlertSettings::REMINDERS_MAX,
-            },
-            announces: false,
-        }
-    }
 }
 
 /// All that one look sees.

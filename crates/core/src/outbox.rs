@@ -41,6 +41,8 @@ pub struct Terms {
     /// The receiver keeps incidents of its own, and says nothing of an end whose beginning
     /// it has not heard: it gets both, the end so long after the beginning.
     pub keeps_state: Option<Duration>,
+    /// Its variables are as they should be; otherwise what is for it waits.
+    pub works: bool,
 }
 
 impl Terms {
@@ -268,6 +270,9 @@ impl Outbox {
     }
 
     fn ready(&self, terms: &Terms, now: UnixMs) -> bool {
+        if !terms.works {
+            return false;
+        }
         let Some(channel) = self.channels.get(terms.channel) else {
             return true;
         };

@@ -8,7 +8,7 @@ use crate::identity::recognise;
 use crate::json;
 use crate::monitor::Memory;
 use crate::outcome::{Identity, Kind, Outcome, one_line};
-use crate::settings::{Assertion, HttpSettings, Presence};
+use crate::settings::{Assertion, HttpSettings};
 
 /// Of a server's text, this much is repeated in a detail.
 const EXCERPT_CHARS: usize = 60;
@@ -65,7 +65,7 @@ fn unexpected_status(settings: &HttpSettings, memory: &Memory, response: &Respon
         .absent_status
         .as_ref()
         .is_some_and(|s| s.contains(status));
-    if absent && settings.presence == Presence::Auto && !memory.present {
+    if absent && settings.presence.excuses_absence(memory) {
         return Outcome::up(format!("not offered (status {status})")).and_hint(&settings.hint);
     }
     let mut detail = format!("status {status}, want {}", settings.expect_status);

@@ -26,6 +26,7 @@ fn terms(channel: &'static str) -> Terms {
         refusals_max: 1,
         per_minute: 600,
         keeps_state: None,
+        works: true,
     }
 }
 

@@ -221,19 +221,15 @@ fn start(network: &Network, address: SocketAddr, deadline: Deadline) -> Result<R
 /// without IPv6 finds every IPv6 address unreachable, whatever ails the target; and a
 /// denied address has not been tried at all. `family` is said where there is no address.
 fn all_failed(attempts: &[Attempt], family: &str) -> Outcome {
-    let rank = |kind: Kind| match kind {
-        Kind::ConnectRefused => 0,
-        Kind::ConnectTimeout => 1,
-        Kind::Unreachable => 2,
-        Kind::Denied => 3,
-        _ => 4,
-    };
     let failures = || {
         attempts
             .iter()
             .filter_map(|a| a.failure.map(|(kind, words)| (a.address, kind, words)))
     };
-    let Some(kind) = failures().map(|(_, kind, _)| kind).min_by_key(|k| rank(*k)) else {
+    let Some(kind) = failures()
+        .map(|(_, kind, _)| kind)
+        .min_by_key(|k| telling(*k))
+    else {
         let detail = format!("connecting: no address of the {family} family");
         return Outcome::failed(Kind::Dns, detail).reason("no-address");
     };
@@ -241,6 +237,17 @@ fn all_failed(attempts: &[Attempt], family: &str) -> Outcome {
         .map(|(address, _, words)| format!("connecting to {:?}: {words}", address.to_string()))
         .collect();
     Outcome::failed(kind, words.join("; "))
+}
+
+/// How much a failure tells of the target, the most telling first.
+pub fn telling(kind: Kind) -> u8 {
+    match kind {
+        Kind::ConnectRefused => 0,
+        Kind::ConnectTimeout | Kind::Timeout => 1,
+        Kind::Unreachable => 2,
+        Kind::Denied => 3,
+        _ => 4,
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ mod lookup;
 mod resolve;
 mod stream;
 
-pub use connect::{Attempt, Connected, Unconnected, connect};
+pub use connect::{Attempt, Connected, Unconnected, connect, telling};
 pub use datagrams::Datagrams;
 pub use lookup::Trouble;
 pub use resolve::resolve;

@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use watchbell_core::outcome::Kind;
+use watchbell_core::settings::ControlSettings;
 
 use crate::buffered::Buffered;
 use crate::fault::{Fault, excerpt};
@@ -18,8 +19,8 @@ use crate::noise::{Initiation, Transport};
 use crate::reason::Reason;
 use crate::upgrade::{self, Declined, Upgrade};
 
-/// The capability version of a Tailscale client of 2026: above what Headscale v0.29 asks for.
-pub const VERSION: u16 = 133;
+/// What the check passes for unless it is told otherwise.
+pub const VERSION: u16 = ControlSettings::CAPABILITY_VERSION;
 /// Newer than any server can ask for.
 pub const VERSION_MAX: u16 = u16::MAX;
 pub const PROTOCOL: &str = "tailscale-control-protocol";
@@ -31,6 +32,7 @@ const KEY_PREFIX: &str = "mkey:";
 const EARLY_MAGIC: [u8; 5] = *b"\xff\xff\xffTS";
 /// The JSON holds one key of 72 characters.
 const EARLY_BYTES_MAX: usize = 16 * 1024;
+/// It comes in one or two; records without content would be read for ever.
 const EARLY_RECORDS_MAX: usize = 64;
 /// A frame of HTTP/2 begins with nine bytes, which is also all that the early payload has
 /// before its JSON.

@@ -29,7 +29,8 @@ const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
 /// With key and flags, the largest that a server relays is 64 KiB.
 const FRAME_BYTES_MAX: u32 = 68 * 1024;
-/// Frames between the one that is sent and the one that is waited for.
+/// Frames between the one that is sent and the one that is waited for: a relay that has much
+/// to say beside (who is present) says a frame a client, and to us nothing.
 const FRAMES_MAX: usize = 200;
 
 const SERVER_KEY: u8 = 0x01;

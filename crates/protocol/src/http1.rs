@@ -10,11 +10,12 @@ use crate::buffered::Buffered;
 use crate::fault::{Fault, excerpt};
 use crate::reason::Reason;
 
-/// What Go's server and nginx allow a client to send; an answer has no reason for more.
+/// The heads of Headscale's answers and of proxies' take some hundred bytes and a dozen
+/// headers; far more than that is no answer.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 100;
 const BEGINNING: &[u8] = b"HTTP/1.";
-/// Informational answers before the real one.
+/// Informational answers before the real one: a proxy sends one or two (100, 103).
 const INFORMATIONAL_MAX: usize = 8;
 /// A body is read up to this: a key takes 200 bytes.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -123,14 +124,16 @@ fn one_head<S: Read>(stream: &mut Buffered<S>) -> Result<Head, Fault> {
 }
 
 /// The head and its length, once it is complete.
-fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, &'static str> {
+fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, String> {
     let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut response = httparse::Response::new(&mut fields);
     let length = match response.parse(bytes) {
         Ok(httparse::Status::Partial) => return Ok(None),
         Ok(httparse::Status::Complete(length)) => length,
-        Err(httparse::Error::TooManyHeaders) => return Err("more than 100 headers"),
-        Err(_) => return Err("no valid HTTP"),
+        Err(httparse::Error::TooManyHeaders) => {
+            return Err(format!("more than {HEADERS_MAX} headers"));
+        }
+        Err(_) => return Err("no valid HTTP".to_owned()),
     };
     let text = |value: &[u8]| String::from_utf8_lossy(value).trim().to_owned();
     let headers = response

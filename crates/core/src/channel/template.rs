@@ -66,11 +66,8 @@ impl Template {
             .render(&payload)
             .unwrap_or_else(|_| crate::json::text(&payload));
         let request = Request {
-            url: self.url.clone(),
-            headers: vec![("content-type".into(), self.content_type.clone())],
-            body: body.into_bytes(),
-            body_secret: None,
             body_is_private: true,
+            ..Request::of(&self.content_type, self.url.clone(), body)
         }
         .with("webhook-id", &notice.id);
         match &self.authorization {

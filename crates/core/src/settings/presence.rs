@@ -1,6 +1,7 @@
 //! Whether the thing that a check watches may be absent.
 
 use super::Reader;
+use crate::monitor::Memory;
 
 /// `presence` in a stanza.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +15,11 @@ pub enum Presence {
 }
 
 impl Presence {
+    /// Whether what is not there may be absent.
+    pub fn excuses_absence(self, memory: &Memory) -> bool {
+        self == Presence::Auto && !memory.present
+    }
+
     /// `required` unless given.
     pub(super) fn read(r: &mut Reader<'_>) -> Self {
         let want = "auto, required or off";
