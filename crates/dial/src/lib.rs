@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use watchbell_core::outcome::{Kind, Outcome, Status};
 use watchbell_core::settings::{Endpoint, Family, Threshold};
+use watchbell_core::time::UnixMs;
 use watchbell_guest::{Deadline, Phases, clock};
-use watchbell_net::{TcpStream, connect, resolve};
+use watchbell_net::{Connected, TcpStream, connect, resolve};
 use watchbell_tls::{Failure, Handshake, Roots, Stop, TlsStream, outcome, plain};
 
 /// A peer that has said nothing by then is asked in plain HTTP, over a second
@@ -49,46 +50,64 @@ impl<'a> Dial<'a> {
         })
     }
 
-    /// One connection. Adds `connect_ms`, `tls_ms` and `peer` to the phases, the first time.
+    /// One connection, over which nothing is said unless the certificate is good. Adds
+    /// `connect_ms`, `tls_ms` and `peer` to the phases, the first time.
     pub fn connect(&self, phases: &mut Phases) -> Result<Connection, Outcome> {
-        let Endpoint { port, family, .. } = *self.endpoint;
-        let connected = connect(&self.addresses, port, family, self.deadline)?;
-        phases.end("connect_ms");
-        phases.fact("peer", connected.peer.to_string());
         if !self.endpoint.tls {
-            return Ok(Connection::Plain(connected.stream));
+            return Ok(Connection::Plain(self.open(phases)?.stream));
         }
         // Over HTTP/2 there is no Upgrade: a proxy that offers both is held to HTTP/1.1.
+        let shaken = self.shake(&[b"http/1.1"], phases)?;
+        // When it expires is the certificate check's affair.
+        let judged = self.judge(&shaken, &[], clock::now());
+        match shaken {
+            Ok(stream) if judged.status != Status::Failed => Ok(Connection::Tls(Box::new(stream))),
+            _ => Err(judged),
+        }
+    }
+
+    /// One handshake, whatever certificate is shown. The outer error is of the way there, the
+    /// inner one of TLS.
+    pub fn shake(
+        &self,
+        alpn: &[&[u8]],
+        phases: &mut Phases,
+    ) -> Result<Result<TlsStream<TcpStream>, Failure>, Outcome> {
+        let connected = self.open(phases)?;
         let shaken = shake(
             self.endpoint,
             connected.stream,
             connected.peer,
-            &[b"http/1.1"],
+            alpn,
             self.deadline,
         );
-        let judged = self.judged(&shaken);
         phases.end("tls_ms");
-        if judged.status == Status::Failed {
-            return Err(judged);
-        }
-        match shaken {
-            Ok(stream) => Ok(Connection::Tls(Box::new(stream))),
-            // Judged as failed above.
-            Err(failure) => Err(Outcome::failed(failure.kind, failure.detail)),
-        }
+        Ok(shaken)
     }
 
-    /// As the certificate check has it, but for the expiry, which is its alone.
-    fn judged(&self, shaken: &Result<TlsStream<TcpStream>, Failure>) -> Outcome {
-        const NO_THRESHOLDS: &[Threshold] = &[];
+    /// What a handshake, and the certificate shown in it, come to.
+    pub fn judge(
+        &self,
+        shaken: &Result<TlsStream<TcpStream>, Failure>,
+        thresholds: &[Threshold],
+        now: UnixMs,
+    ) -> Outcome {
         let shaken = shaken.as_ref().map(TlsStream::negotiated);
         let name = &self.endpoint.server_name;
-        outcome(shaken, name, &self.roots, NO_THRESHOLDS, clock::now())
+        outcome(shaken, name, &self.roots, thresholds, now)
+    }
+
+    fn open(&self, phases: &mut Phases) -> Result<Connected, Outcome> {
+        let Endpoint { port, family, .. } = *self.endpoint;
+        let connected = connect(&self.addresses, port, family, self.deadline)?;
+        phases.end("connect_ms");
+        phases.fact("peer", connected.peer.to_string());
+        Ok(connected)
     }
 }
 
 /// Mozilla's roots and the operator's.
-pub fn roots(endpoint: &Endpoint) -> Result<Roots, Outcome> {
+fn roots(endpoint: &Endpoint) -> Result<Roots, Outcome> {
     Roots::read(&endpoint.ca_certificates).map_err(|why| {
         let detail = format!("reading variable \"ca_certificates\": {why}");
         Outcome::failed(Kind::Internal, detail).reason("configuration")
@@ -96,7 +115,7 @@ pub fn roots(endpoint: &Endpoint) -> Result<Roots, Outcome> {
 }
 
 /// Shakes hands over a connection to `peer`, and tells a port of plain HTTP from a silent one.
-pub fn shake(
+fn shake(
     endpoint: &Endpoint,
     stream: TcpStream,
     peer: SocketAddr,
