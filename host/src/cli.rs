@@ -10,7 +10,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use watchbell_app::LoadOptions;
 
-use crate::{check, compiled, demo, operate, say, terminal, up, validate};
+use crate::{check, compiled, demo, operate, say, status, terminal, up, validate};
 
 /// A command that could not do what it was asked.
 pub const EXIT_FAILED: u8 = 1;
@@ -44,6 +44,8 @@ enum Command {
     Validate(ValidateArgs),
     /// Watch a stand-in for Headscale that is broken twice, and see the alerts
     Demo(DemoArgs),
+    #[command(flatten)]
+    Look(status::Look),
     #[command(flatten)]
     Operate(operate::Wish),
     #[command(name = compiled::COMPILE_COMMAND, hide = true)]
@@ -171,6 +173,7 @@ pub fn main() -> ExitCode {
         // Its exit codes are a plugin's, also for what went wrong before the check.
         Command::Check(args) => return check::main(&args),
         Command::Validate(args) => validate::main(&args),
+        Command::Look(look) => status::main(&look),
         Command::Operate(wish) => operate::main(&wish),
         Command::Demo(args) => manifest_at(&args.from).and_then(|path| demo::main(&path)),
         Command::Compile { source, target } => {

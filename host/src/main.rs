@@ -3,6 +3,7 @@
 //! It reads what Spin reads and runs what Spin runs, on wasmtime, and allows nothing that
 //! Spin would deny.
 
+mod ask;
 mod bindings;
 mod build_step;
 mod check;
@@ -25,6 +26,7 @@ mod routes;
 mod run;
 mod say;
 mod sockets;
+mod status;
 mod terminal;
 mod up;
 mod validate;

@@ -1,17 +1,13 @@
 //! What an operator says to an application that runs: over HTTP, as any client may.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::say;
-
-/// Longer than a test of every channel takes.
-const TIMEOUT: Duration = Duration::from_secs(60);
-const ANSWER_BYTES_MAX: u64 = 4 << 20;
+use crate::ask::ask;
+use crate::say::{self, out};
 
 /// Which application.
 #[derive(Args)]
@@ -148,9 +144,9 @@ pub fn main(wish: &Wish) -> anyhow::Result<ExitCode> {
         Wish::Resend { target } => ("resend", target, json!({})),
         Wish::TestAlert { channel, target } => ("test", target, json!({ "channel": channel })),
     };
-    let answer = ask(target, name, &body)?;
+    let answer = say_to(target, name, &body)?;
     if target.json {
-        println!("{answer}");
+        out!("{answer}");
     } else {
         show(name, &answer);
     }
@@ -166,38 +162,14 @@ fn taken(answer: &Value) -> bool {
     results.into_iter().all(|r| r["taken"] == true)
 }
 
-fn ask(target: &Target, name: &str, body: &Value) -> anyhow::Result<Value> {
+fn say_to(target: &Target, name: &str, body: &Value) -> anyhow::Result<Value> {
     let Some(token) = target.token.as_deref().filter(|t| !t.is_empty()) else {
         bail!(
             "got no token, want --token or WATCHBELL_OPERATOR_TOKEN: the application's operator_token"
         );
     };
     let url = format!("{}/operator/{name}", target.url.trim_end_matches('/'));
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(TIMEOUT))
-        .http_status_as_error(false)
-        .build()
-        .into();
-    let mut response = agent
-        .post(&url)
-        .header("authorization", format!("Bearer {token}"))
-        .header("content-type", "application/json")
-        .send(body.to_string())
-        .with_context(|| format!("asking {url:?}"))?;
-    let status = response.status().as_u16();
-    let text = response
-        .body_mut()
-        .with_config()
-        .limit(ANSWER_BYTES_MAX)
-        .read_to_string()
-        .with_context(|| format!("reading the answer of {url:?}"))?;
-    let answer: Value = serde_json::from_str(&text)
-        .with_context(|| format!("asking {url:?}: status {status}, want a JSON object"))?;
-    if status != 200 {
-        let why = answer["error"].as_str().unwrap_or("no reason given");
-        bail!("asking {url:?}: status {status}: {why}");
-    }
-    Ok(answer)
+    ask(&url, Some(token), Some(body))
 }
 
 fn show(name: &str, answer: &Value) {
@@ -211,7 +183,7 @@ fn show(name: &str, answer: &Value) {
         "incidents" => {
             let incidents = list("incidents");
             if incidents.is_empty() {
-                println!("no incident is open");
+                out!("no incident is open");
             }
             for i in &incidents {
                 let acknowledged = match (&i["acknowledged"], i["acknowledged_by"].as_str()) {
@@ -219,7 +191,7 @@ fn show(name: &str, answer: &Value) {
                     (Value::Bool(true), Some(by)) => format!(", acknowledged by {by}"),
                     _ => String::new(),
                 };
-                println!(
+                out!(
                     "{} {} ({}{acknowledged}) since {}: {}",
                     text(&i["incident"]),
                     text(&i["service"]),
@@ -237,7 +209,7 @@ fn show(name: &str, answer: &Value) {
                     none if none.is_empty() => none,
                     one => format!(": {one}"),
                 };
-                println!(
+                out!(
                     "{} {} of {service} from {} until {}{comment}",
                     text(&w["id"]),
                     text(&w["hold"]),
@@ -250,7 +222,7 @@ fn show(name: &str, answer: &Value) {
                     Value::Null => String::new(),
                     error => format!("; last: {}", text(error)),
                 };
-                println!(
+                out!(
                     "channel {}: {} delivered, {} attempts failed, {} dead letters{error}",
                     text(&c["channel"]),
                     text(&c["delivered"]),
@@ -260,14 +232,14 @@ fn show(name: &str, answer: &Value) {
             }
             match answer["waiting"].as_u64() {
                 None | Some(0) => {}
-                Some(1) => println!("1 message waits to be taken"),
-                Some(many) => println!("{many} messages wait to be taken"),
+                Some(1) => out!("1 message waits to be taken"),
+                Some(many) => out!("{many} messages wait to be taken"),
             }
             for mistake in list("mistakes") {
                 say::error(&text(&mistake));
             }
             for d in list("dead_letters") {
-                println!(
+                out!(
                     "dead letter {} to {}: {}: {}",
                     text(&d["id"]),
                     text(&d["channel"]),
@@ -281,7 +253,7 @@ fn show(name: &str, answer: &Value) {
                 let channel = text(&r["channel"]);
                 let kind = r["type"].as_str().unwrap_or("its test");
                 match &r["error"] {
-                    Value::Null => println!("{channel} took {kind}"),
+                    Value::Null => out!("{channel} took {kind}"),
                     error => say::error(&format!("{channel} did not take {kind}: {}", text(error))),
                 }
             }
@@ -289,7 +261,7 @@ fn show(name: &str, answer: &Value) {
         _ => {
             let fields = answer.as_object().into_iter().flatten();
             let words: Vec<String> = fields.map(|(k, v)| format!("{k} {}", text(v))).collect();
-            println!("{}", words.join(", "));
+            out!("{}", words.join(", "));
         }
     }
 }

@@ -32,19 +32,42 @@ fn line(level: &str, colour: &str, text: &str) {
     terminal::stderr(format!("{level} {text}\n").as_bytes());
 }
 
-/// `text` in an ANSI colour or style, where there is colour.
+/// `text` in an ANSI colour or style, where standard error has colour.
 pub fn painted(text: &str, colour: &str) -> String {
-    if use_colour() {
-        format!("\x1b[{colour}m{text}\x1b[0m")
-    } else {
-        text.to_owned()
+    paint(text, colour, use_colour())
+}
+
+/// As [`painted`], for standard output.
+pub fn painted_out(text: &str, colour: &str) -> String {
+    static ON: OnceLock<bool> = OnceLock::new();
+    paint(
+        text,
+        colour,
+        *ON.get_or_init(|| coloured(&std::io::stdout())),
+    )
+}
+
+fn paint(text: &str, colour: &str, on: bool) -> String {
+    match on {
+        true => format!("\x1b[{colour}m{text}\x1b[0m"),
+        false => text.to_owned(),
     }
 }
 
-/// Colour only for people, and not for those who said no (no-color.org).
 pub fn use_colour() -> bool {
     static ON: OnceLock<bool> = OnceLock::new();
-    *ON.get_or_init(|| {
-        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
-    })
+    *ON.get_or_init(|| coloured(&std::io::stderr()))
 }
+
+/// Colour only for people, and not for those who said no (no-color.org).
+fn coloured(out: &impl IsTerminal) -> bool {
+    out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
+/// A line on standard output. That nobody reads it is no fault.
+macro_rules! out {
+    ($($argument:tt)*) => {
+        $crate::terminal::stdout(format!("{}\n", format_args!($($argument)*)).as_bytes())
+    };
+}
+pub(crate) use out;

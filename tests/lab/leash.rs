@@ -5,8 +5,9 @@ use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
-/// Reads one line; at the end of input instead, whoever held it is dead.
-const SCRIPT: &str = r#"read -r line || kill -KILL -- "-$0" 2>/dev/null"#;
+/// Reads one line; at the end of input instead, whoever held it is dead. Debian's sh knows no
+/// `kill -KILL -- -1`.
+const SCRIPT: &str = r#"read -r line || kill -s KILL -- "-$0" 2>/dev/null"#;
 
 pub struct Leash(Child);
 
@@ -32,5 +33,25 @@ impl Drop for Leash {
             let _ = input.write_all(b"over\n");
         }
         let _ = self.0.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt;
+
+    #[test]
+    fn a_group_does_not_outlive_whoever_held_it() {
+        let mut leader = Command::new("sleep")
+            .arg("600")
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let mut leash = Leash::hold(&leader);
+        // As the death of this process would.
+        drop(leash.0.stdin.take());
+        let end = crate::wait::until("the group to end", || leader.try_wait().unwrap());
+        assert_eq!(end.signal(), Some(9));
     }
 }

@@ -6,6 +6,7 @@
 //! | [`alone`] | nothing: the network, and the mount table, that a test has to itself |
 //! | [`firewall`] | a packet filter, before one port |
 //! | [`headscale`] | Headscale, its proxies and their mistakes |
+//! | [`browser`] | nothing: it looks at the pages, as people do |
 //! | [`chain`] | certificate chains, valid and faulty in one way each |
 //! | [`client`] | a client that trusts them |
 //! | [`dns`] | a DNS server over UDP and TCP, honest or not |
@@ -25,6 +26,7 @@
 #![allow(clippy::unwrap_used)]
 
 pub mod alone;
+pub mod browser;
 pub mod chain;
 pub mod client;
 pub mod command;

@@ -56,6 +56,7 @@ pub const PATIENT: Pace = Pace {
 /// The checks that open their own sockets.
 const OVER_SOCKETS: [&str; 4] = ["port", "certificate", "control", "relay"];
 const ALERT: &str = "alert";
+const STATUS: &str = "status";
 const EVERY_SECOND: &str = "* * * * * *";
 /// Never, as far as a test is concerned: once a year.
 pub const NEVER: &str = "0 0 0 1 1 *";
@@ -116,15 +117,19 @@ pub fn write(to: &Path, changes: &Changes) {
         // Built already, and a build's working directory would not be this one.
         component.as_table_mut().unwrap().remove("build");
         let variables = &mut component["variables"];
-        if id != ALERT {
-            variables["interval"] = value(changes.pace.interval);
-            variables["retry_interval"] = value(changes.pace.retry_interval);
-            variables["firing_interval"] = value(changes.pace.firing_interval);
-            variables["timeout"] = value(changes.pace.timeout);
-        } else {
-            variables["webhook_timeout"] = value("1s");
-            variables["webhook_retry_interval"] = value("1s");
-            variables["settling_time"] = value("10s");
+        match id.as_str() {
+            STATUS => {}
+            ALERT => {
+                variables["webhook_timeout"] = value("1s");
+                variables["webhook_retry_interval"] = value("1s");
+                variables["settling_time"] = value("10s");
+            }
+            _ => {
+                variables["interval"] = value(changes.pace.interval);
+                variables["retry_interval"] = value(changes.pace.retry_interval);
+                variables["firing_interval"] = value(changes.pace.firing_interval);
+                variables["timeout"] = value(changes.pace.timeout);
+            }
         }
         if id == STUN {
             variables["presence"] = value("off");

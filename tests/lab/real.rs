@@ -4,16 +4,18 @@
 //! skip.
 
 mod alertmanager;
+mod axe;
 mod derper;
 mod go;
 mod headscale;
 mod nginx;
 mod postgres;
-mod process;
+pub(crate) mod process;
 mod proxy;
 mod redis;
 
 pub use alertmanager::Alertmanager;
+pub use axe::axe;
 pub use derper::Derper;
 pub use headscale::{Database, Headscale, Options, Release, binary as headscale_binary};
 pub use nginx::{KeyRoute, Nginx};

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 /// What is shipped, by package.
-pub const GUESTS: [&str; 7] = [
+pub const GUESTS: [&str; 8] = [
     "http-check",
     "tcp-check",
     "certificate-check",
@@ -15,6 +15,7 @@ pub const GUESTS: [&str; 7] = [
     "derp-check",
     "stun-check",
     "alert",
+    "status",
 ];
 
 /// The repository's top directory.
@@ -74,7 +75,7 @@ fn build_guest(package: &str) {
     cargo(&[&profile[..], &["-p", package]].concat());
 }
 
-fn target_dir() -> PathBuf {
+pub(crate) fn target_dir() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
         Some(dir) => REPOSITORY.join(dir),
         None => REPOSITORY.join("target"),

@@ -78,6 +78,7 @@ pub(crate) fn examine(options: &LoadOptions) -> (Option<App>, Vec<Finding>) {
     }
     let schedules = cron::check(&manifest, &resolved, &mut report);
     alerting(&manifest, &resolved, &mut report);
+    showing(&manifest, &resolved, &mut report);
     private_roots(&resolved, &config, &mut report);
 
     let app = (!report.stops_start()).then(|| App {
@@ -362,5 +363,19 @@ fn alerting(manifest: &Manifest, resolved: &[Resolved<'_>], report: &mut Report)
         let place = alert.entry.place.clone();
         let want = format!("[[trigger.http]] with route {ALERT_ROUTE:?}, which checks ring");
         report.warning("alert-route", &place, "no such route", &want);
+    }
+}
+
+/// Its pages name each other, their style and their script from the top.
+fn showing(manifest: &Manifest, resolved: &[Resolved<'_>], report: &mut Report) {
+    let shows = |r: &&Resolved<'_>| r.kind == Some(Kind::Status);
+    for status in resolved.iter().filter(shows) {
+        let mut routes = manifest.http.iter();
+        let served = routes.any(|t| t.component.0 == status.entry.id && t.route.0 == "/...");
+        if !served {
+            let place = status.entry.place.clone();
+            let want = "[[trigger.http]] with route \"/...\": its pages link from the top";
+            report.warning("status-route", &place, "no such route", want);
+        }
     }
 }

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::channel::{Channel, Request};
+use crate::incident::Incident;
 use crate::ledger::{Lease, Ledger, Look};
 use crate::monitor::Monitor;
 use crate::notice::Notice;
 use crate::operator::{Acknowledgement, Operator, Window};
 use crate::outbox::{How, NotTaken, Terms};
 use crate::outcome::one_line;
+use crate::past::Past;
 use crate::settings::AlertSettings;
 use crate::store::{self, Failed, Found, Store};
 use crate::target::Url;
@@ -126,6 +128,7 @@ impl<W: World> Run<'_, W> {
         if !self.claim(&mut ledger)? {
             return Ok(false);
         }
+        self.remember(&mut ledger)?;
         self.deliver(&mut ledger, &terms)?;
         self.ping(&before, &ledger);
         self.tidy(&ledger, &seen.operator);
@@ -177,6 +180,29 @@ impl<W: World> Run<'_, W> {
             until: self.world.now().plus(timeout + LEASE_MARGIN),
         });
         store::write(self.world, store::LEDGER, ledger)
+    }
+
+    /// Keeps what is over for whoever looks back. Where that fails it waits in the ledger: no
+    /// alert is held back for it.
+    fn remember(&self, ledger: &mut Ledger) -> Result<(), Failed> {
+        if ledger.over.is_empty() {
+            return Ok(());
+        }
+        if let Err(why) = self.add_to_past(&ledger.over) {
+            self.world.log(&why);
+            return Ok(());
+        }
+        ledger.over.clear();
+        self.store(ledger)
+    }
+
+    fn add_to_past(&self, over: &[Incident]) -> Result<(), Failed> {
+        let mut past = match store::read(self.world, store::PAST)? {
+            Found::Record(past) => past,
+            Found::Nothing | Found::Broken(_) => Past::default(),
+        };
+        past.add(over);
+        store::write(self.world, store::PAST, &past)
     }
 
     /// Tells the checks from when on their outcomes count.
@@ -387,35 +413,35 @@ impl Seen {
 }
 
 /// All that operators have said and that can be read.
-pub(crate) fn operator(world: &impl World) -> Result<Operator, Failed> {
+pub fn operator(store: &impl Store, keys: &[String]) -> Operator {
     let mut operator = Operator::default();
-    for key in world.keys()? {
-        hear(world, &key, &mut operator);
+    for key in keys {
+        hear(store, key, &mut operator);
     }
-    Ok(operator)
+    operator
 }
 
 /// What a key holds of what operators said, if anything.
-fn hear(world: &impl World, key: &str, operator: &mut Operator) {
+fn hear(store: &impl Store, key: &str, operator: &mut Operator) {
     if let Some(incident) = key.strip_prefix(store::ACKNOWLEDGEMENTS) {
-        keep::<Acknowledgement>(world, key, incident, &mut operator.acknowledgements);
+        keep::<Acknowledgement>(store, key, incident, &mut operator.acknowledgements);
     } else if let Some(id) = key.strip_prefix(store::WINDOWS) {
-        keep::<Window>(world, key, id, &mut operator.windows);
+        keep::<Window>(store, key, id, &mut operator.windows);
     }
 }
 
 /// What an operator said and cannot be read holds nothing back: an alert too many is better
 /// than one too few.
 fn keep<T: serde::de::DeserializeOwned>(
-    world: &impl World,
+    store: &impl Store,
     key: &str,
     id: &str,
     all: &mut BTreeMap<String, T>,
 ) {
-    match store::peek::<T>(world, key) {
+    match store::peek::<T>(store, key) {
         Ok(Some(record)) => drop(all.insert(id.to_owned(), record)),
-        Ok(None) => world.log(&format!("reading key {key:?}: no record, left out")),
-        Err(why) => world.log(&why),
+        Ok(None) => store.log(&format!("reading key {key:?}: no record, left out")),
+        Err(why) => store.log(&why),
     }
 }
 

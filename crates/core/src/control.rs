@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 
 use crate::alerting::{World, attempt, operator};
 use crate::digest;
+use crate::history;
 use crate::incident::{Affected, Incident, Telling};
 use crate::ledger::{Ledger, NODE};
-use crate::monitor::{Definition, Monitor};
+use crate::monitor::Definition;
 use crate::notice::{About, Notice};
 use crate::operator::{Acknowledgement, Hold, WINDOW_MAX, Window};
 use crate::outbox::{How, NotTaken};
@@ -148,7 +149,7 @@ fn ledger(world: &impl World) -> Result<Ledger, Refusal> {
 
 fn incidents(world: &impl World, settings: &AlertSettings) -> Result<Value, Refusal> {
     let ledger = ledger(world)?;
-    let operator = operator(world)?;
+    let operator = operator(world, &world.keys()?);
     let now = world.now();
     let open = ledger.open().map(|incident| {
         // Of what is new no sweep has told yet; of what was told the record may be lost.
@@ -293,11 +294,16 @@ fn end_window(world: &impl World, id: &str) -> Result<Value, Refusal> {
 
 fn forget(world: &impl World, check: &str) -> Result<Value, Refusal> {
     let key = store::monitor_key(check);
-    if store::peek::<Monitor>(world, &key)?.is_none() {
+    // One that cannot be read is one.
+    if world.get(&key)?.is_none() {
         return Err(Refusal(
             404,
             format!("got check {check:?}, want one that has a record"),
         ));
+    }
+    // The record last: as long as it is there, this can be said again.
+    for key in history::keys(check) {
+        world.delete(&key)?;
     }
     world.delete(&key)?;
     Ok(json!({ "forgotten": check }))

@@ -1,7 +1,9 @@
 //! A check's share: whether a probe is due, and what becomes of its outcome.
 
+use crate::history::{self, Sample};
 use crate::ledger::TakenOver;
-use crate::monitor::{Definition, Monitor, Policy, step};
+use crate::measured::Measured;
+use crate::monitor::{Definition, Monitor, Plan, Policy, step};
 use crate::outcome::{Outcome, Status};
 use crate::settings::Pace;
 use crate::store::{self, Failed, Found, Store, monitor_key};
@@ -35,6 +37,12 @@ pub fn suspected(store: &impl Store) -> Option<UnixMs> {
     })
 }
 
+/// What a probe found, and what it measured meanwhile.
+pub struct Probed {
+    pub outcome: Outcome,
+    pub measured: Measured,
+}
+
 /// Counts the outcome and saves it. `before` is the record as it was when the probe began:
 /// one that another run (over HTTP, say) has counted in since is left as it is. True when
 /// the alert component should look.
@@ -42,10 +50,11 @@ pub fn count(
     store: &impl Store,
     before: Monitor,
     policy: &Policy,
-    outcome: &Outcome,
+    probed: &Probed,
     awaited: bool,
     now: UnixMs,
 ) -> Result<bool, Failed> {
+    let outcome = &probed.outcome;
     let check = before.definition.check.clone();
     let key = monitor_key(&check);
     let counted = |m: &Monitor| m.last.as_ref().map(|l| l.at);
@@ -74,6 +83,14 @@ pub fn count(
     if monitor.turned_at != turned_before {
         monitor.turned_at = store.now().max(monitor.turned_at);
     }
+    monitor.plan = Plan::new(policy);
+    monitor.measured = probed.measured.clone();
+    let sample = Sample::new(
+        outcome,
+        now.unix_s().unsigned_abs(),
+        probed.measured.duration_ms,
+    );
+    history::keep(store, &mut monitor, sample);
     store::write(store, &key, &monitor)?;
     // A check that was well at its first probe is no news.
     let turned = monitor.turned_at != turned_before && !(first && outcome.status != Status::Failed);

@@ -27,6 +27,9 @@ pub struct Service {
     /// Others that were over and held back: counted only.
     #[serde(default)]
     pub folded: u32,
+    /// What has ended since somebody last asked for it.
+    #[serde(skip)]
+    pub over: Vec<Incident>,
 }
 
 /// Ended incidents kept of one service while they are held back, and the checks in all of
@@ -271,6 +274,7 @@ impl Service {
     pub fn end(&mut self, at: UnixMs) {
         if let Some(mut incident) = self.open.take() {
             incident.resolved_at = Some(at);
+            self.over.push(incident.clone());
             self.ended.push(incident);
         }
     }

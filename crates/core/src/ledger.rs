@@ -24,12 +24,14 @@ use crate::recurring::Recurring;
 use crate::settings::Severity;
 use crate::time::UnixMs;
 
-pub use node::NODE;
+pub use node::{NODE, silent};
 
 /// No lease is longer: one that ends later is a clock that went back, not a run at work.
 const LEASE_MAX: Duration = Duration::from_secs(60);
 /// Certificate warnings held back; beyond it they stay with their monitors.
 const WARNINGS_MAX: usize = 50;
+/// Incidents that wait to be remembered: where that cannot be written, alerting goes on.
+const OVER_MAX: usize = 50;
 
 /// One value in key-value, written by the alert component alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +49,9 @@ pub struct Ledger {
     pub awake: Option<node::Awake>,
     /// The run that works right now; best effort, against duplicates only.
     pub lease: Option<Lease>,
+    /// Incidents that have ended and are not remembered yet, however little was said of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub over: Vec<Incident>,
 }
 
 /// A service and what is held back of it.
@@ -144,12 +149,14 @@ impl Ledger {
     /// stored before any of it is sent.
     pub fn look(&mut self, look: &Look<'_>) {
         self.take(look);
+        let awake_before = self.awake.map(|a| a.since);
+        let awake_since = self.wake(look.now);
         for (name, account) in &mut self.services {
             account.forget(look);
-            account.look(name, look);
+            account.look(name, look, awake_since);
         }
         let was_cut_off = self.node_cut_off();
-        self.look_at_node(look);
+        self.look_at_node(look, awake_since, awake_before == Some(awake_since));
         let cut_off = self.node_cut_off();
         let Self {
             services,
@@ -175,6 +182,11 @@ impl Ledger {
             };
             account.say(name, hold, look, outbox);
         }
+        let accounts = services.values_mut().chain([node]);
+        self.over
+            .extend(accounts.flat_map(|a| a.service.over.drain(..)));
+        let many = self.over.len().saturating_sub(OVER_MAX);
+        self.over.drain(..many);
         let quiet = |a: &Account| a.service == Service::default() && a.warnings.is_empty();
         services.retain(|_, a| !quiet(a) || a.change.is_some());
     }
@@ -312,11 +324,11 @@ impl Account {
     }
 
     /// Ends the incident when all is well, and names its cause.
-    fn look(&mut self, name: &str, look: &Look<'_>) {
+    fn look(&mut self, name: &str, look: &Look<'_>, awake_since: UnixMs) {
         if let Some(incident) = &mut self.service.open {
             incident.rebase(look.now);
         }
-        self.follow(name, look);
+        self.follow(name, look, awake_since);
         if let Some(over_at) = self.service.open.as_ref().and_then(Incident::over_at)
             && !of_service(look, name).any(|m| m.unproven() && m.runs(look.now))
         {
@@ -338,7 +350,7 @@ impl Account {
     /// Notices a change, and when it is settled. For the first message it is the first failure
     /// (what fails after it only follows); later it is whatever turned last, so that outcomes
     /// from before and after a recovery are not read as one picture.
-    fn follow(&mut self, name: &str, look: &Look<'_>) {
+    fn follow(&mut self, name: &str, look: &Look<'_>, awake_since: UnixMs) {
         let said = self.service.open.as_ref().is_some_and(|i| i.said.is_some());
         // What does not run any more tells nothing of when this began.
         let turned = of_service(look, name).filter(|m| m.runs(look.now) && (m.failing() || said));
@@ -365,18 +377,18 @@ impl Account {
         // A clock that went back holds nothing until it has caught up.
         change.since = change.since.min(look.now);
         change.found_at = change.found_at.min(look.now);
-        let own = of_service(look, name);
-        let all = look.monitors.iter();
-        let fresh = |m: &Monitor| !m.runs(look.now) || m.fresh(change.since);
-        if change.doubted {
-            change.settled |= own.filter(|m| m.failing()).all(fresh);
-            return;
-        }
+        // What has only slept with the node is waited for, like what runs.
+        let fresh = |m: &Monitor| silent(m, awake_since, look.now) || m.fresh(change.since);
         // What else fails matters only where the network may be at fault.
         let alone = !node::may_be_cut_off(&look.seen(name));
-        let fresh = all
-            .filter(|m| m.definition.service == name || !alone)
-            .all(fresh);
+        let others = alone || look.monitors.iter().all(fresh);
+        if change.doubted {
+            let mut failing = of_service(look, name).filter(|m| m.failing());
+            let own = failing.all(|m| !m.runs(look.now) || m.fresh(change.since));
+            change.settled |= own && others;
+            return;
+        }
+        let fresh = others && of_service(look, name).all(fresh);
         let waited = look
             .now
             .since(change.since.max(opened_at.unwrap_or(change.since)));

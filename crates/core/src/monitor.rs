@@ -8,6 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::diagnosis::Role;
+use crate::history::Tail;
+use crate::measured::Measured;
 use crate::outcome::CertificateSeen;
 use crate::outcome::{Identity, Kind, Outcome, Status, one_line};
 use crate::settings::{Common, Pace, Severity, Threshold};
@@ -87,6 +89,29 @@ pub struct Definition {
     pub runbook: String,
     pub runbook_url: String,
     pub interval_ms: u64,
+}
+
+/// A [`Policy`] as the last probe had it, for whoever shows it; the rule takes its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    pub interval_ms: u64,
+    pub retry_interval_ms: u64,
+    pub failure_threshold: u32,
+    pub success_threshold: u32,
+    pub expiry_thresholds: Vec<Threshold>,
+}
+
+impl Plan {
+    pub fn new(policy: &Policy) -> Self {
+        let ms = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            interval_ms: ms(policy.pace.interval),
+            retry_interval_ms: ms(policy.pace.retry_interval),
+            failure_threshold: policy.failure_threshold,
+            success_threshold: policy.success_threshold,
+            expiry_thresholds: policy.thresholds.clone(),
+        }
+    }
 }
 
 /// What the check itself remembers between probes.
@@ -225,6 +250,14 @@ pub struct Monitor {
     /// What the alert component was first seen to have taken over, and when.
     pub confirmed: Option<Confirmed>,
     pub memory: Memory,
+    #[serde(default)]
+    pub plan: Plan,
+    /// Of the last probe.
+    #[serde(default)]
+    pub measured: Measured,
+    /// What of the history has not moved to its own keys.
+    #[serde(default)]
+    pub history: Tail,
 }
 
 /// Of the last probes, which turned the confirmed state; Icinga's hysteresis.
@@ -297,6 +330,9 @@ impl Monitor {
             pending: Vec::new(),
             confirmed: None,
             memory: Memory::default(),
+            plan: Plan::default(),
+            measured: Measured::default(),
+            history: Tail::default(),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::diagnosis;
 use crate::incident::{Affected, Incident, Telling};
 use crate::monitor::{Event, Transition};
 use crate::operator::{Acknowledgement, Hold};
+use crate::outcome::Kind;
 use crate::settings::Severity;
 use crate::time::{UnixMs, for_people};
 
@@ -292,7 +293,7 @@ impl Incident {
 
     /// A check that fails alone knows best what is to be done; of several together the cause
     /// says it, and without one the gravest of them.
-    fn runbook(&self) -> (String, String) {
+    pub fn runbook(&self) -> (String, String) {
         let gravest = self
             .checks
             .values()
@@ -336,24 +337,28 @@ fn incident_title(telling: Telling, incident: &Incident, at: UnixMs) -> String {
 }
 
 /// `Headscale API (https://hs.example.com/health): status 500, want 200`.
-fn line(a: &Affected) -> String {
+pub fn line(a: &Affected) -> String {
     let state = match (a.flapping, a.recovered_at) {
         (true, _) => " flaps",
         (_, Some(_)) => " has recovered; it was",
         (_, None) => "",
     };
-    let kind = a.kind.map_or("", |k| k.as_str());
-    let detail = match (kind, a.detail.as_str()) {
+    let detail = said(a.kind, &a.detail);
+    format!(
+        "{} ({}){state}: {detail}",
+        a.definition.label, a.definition.target
+    )
+}
+
+/// The kind of a failure and its detail as one: `connect-refused: 192.0.2.1:443`.
+pub fn said(kind: Option<Kind>, detail: &str) -> String {
+    match (kind.map_or("", Kind::as_str), detail) {
         ("", detail) => detail.to_owned(),
         (kind, "") => kind.to_owned(),
         // "status 502, want 200" says it already.
         (kind, detail) if detail.starts_with(kind) => detail.to_owned(),
         (kind, detail) => format!("{kind}: {detail}"),
-    };
-    format!(
-        "{} ({}){state}: {detail}",
-        a.definition.label, a.definition.target
-    )
+    }
 }
 
 fn span(incident: &Incident) -> String {
@@ -371,7 +376,7 @@ fn affected(a: &Affected) -> Value {
     json!({
         "check": a.definition.check,
         "label": a.definition.label,
-        "kind": a.kind.map(crate::outcome::Kind::as_str),
+        "kind": a.kind.map(Kind::as_str),
         "reason": a.reason,
         "detail": a.detail,
         "target": a.definition.target,

@@ -157,6 +157,15 @@ impl How {
 }
 
 impl Outbox {
+    /// Every channel that something was, or is to be, sent to.
+    pub fn names(&self) -> BTreeSet<&str> {
+        let waiting = self.messages.iter().filter_map(|m| m.progress.as_ref());
+        let waiting = waiting.flat_map(|p| p.keys());
+        let dead = self.dead.iter().map(|d| &d.channel);
+        let all = self.channels.keys().chain(waiting).chain(dead);
+        all.map(String::as_str).collect()
+    }
+
     /// Once, whoever says it again.
     pub fn push(&mut self, notice: Notice) {
         if self.messages.iter().any(|m| m.notice.id == notice.id) {
@@ -437,7 +446,7 @@ impl Message {
         self.progress.as_mut()?.get_mut(channel)
     }
 
-    fn waits_for(&self, channel: &str) -> bool {
+    pub fn waits_for(&self, channel: &str) -> bool {
         let progress = self.progress.as_ref().and_then(|p| p.get(channel));
         progress.is_some_and(|p| !p.done)
     }

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 /// The version that this code writes. A reader of another one refuses.
 pub const VERSION: u32 = 1;
+/// As [`VERSION`], of packed records.
+const PACKED: u8 = 1;
+const LATER: u8 = PACKED + 1;
 /// The clouds refuse values of 1 MB; ours stay far below, and a larger one is not ours.
 pub const BYTES_MAX: usize = 900 * 1024;
 
@@ -79,6 +82,47 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, String> {
         ));
     }
     Ok(bytes)
+}
+
+/// As [`encode`], for what is large and read by programs alone: a byte for the version, then
+/// postcard.
+pub fn pack<T: Serialize>(value: &T) -> Result<Vec<u8>, String> {
+    let packed = postcard::to_extend(value, vec![PACKED])
+        .map_err(|e| format!("writing a packed record: {e}"))?;
+    match packed.len() {
+        ..=BYTES_MAX => Ok(packed),
+        got => Err(format!(
+            "writing a packed record: {got} bytes, want at most {BYTES_MAX}"
+        )),
+    }
+}
+
+/// The value, or why not.
+pub fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
+    match bytes {
+        // Beyond that it is no version of ours, but bytes of somebody else.
+        [version @ LATER..16, ..] => Err(Unreadable::Newer {
+            version: u32::from(*version),
+        }),
+        [PACKED, packed @ ..] if packed.len() < BYTES_MAX => {
+            let (value, rest) = postcard::take_from_bytes(packed).map_err(broken)?;
+            match rest {
+                [] => Ok(value),
+                rest => Err(Unreadable::Broken(format!(
+                    "a packed record and {} bytes after it",
+                    rest.len()
+                ))),
+            }
+        }
+        _ => Err(Unreadable::Broken(format!(
+            "{} bytes, want a packed record of version {PACKED}",
+            bytes.len()
+        ))),
+    }
+}
+
+fn broken(error: postcard::Error) -> Unreadable {
+    Unreadable::Broken(format!("{error}, want a packed record of version {PACKED}"))
 }
 
 /// The value, or why not.

@@ -11,6 +11,7 @@ mod derp;
 mod endpoint;
 mod http;
 mod presence;
+mod status;
 mod stun;
 mod tcp;
 
@@ -22,6 +23,7 @@ pub use derp::DerpSettings;
 pub use endpoint::Endpoint;
 pub use http::{Assertion, HttpSettings, JsonTest, StatusSet};
 pub use presence::Presence;
+pub use status::StatusSettings;
 pub use stun::StunSettings;
 pub use tcp::{Family, Host, Resolver, TcpSettings, parse_host, parse_resolvers};
 

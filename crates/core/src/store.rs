@@ -38,10 +38,26 @@ pub enum Found<T> {
 /// # Errors
 /// When the store fails, or a later version of Watchbell wrote the record: it stays.
 pub fn read<T: DeserializeOwned>(store: &impl Store, key: &str) -> Result<Found<T>, Failed> {
+    read_as(store, key, record::decode)
+}
+
+/// As [`read`], of a packed record.
+///
+/// # Errors
+/// Likewise.
+pub fn read_packed<T: DeserializeOwned>(store: &impl Store, key: &str) -> Result<Found<T>, Failed> {
+    read_as(store, key, record::unpack)
+}
+
+fn read_as<T>(
+    store: &impl Store,
+    key: &str,
+    read: fn(&[u8]) -> Result<T, Unreadable>,
+) -> Result<Found<T>, Failed> {
     let Some(bytes) = store.get(key)? else {
         return Ok(Found::Nothing);
     };
-    match record::decode(&bytes) {
+    match read(&bytes) {
         Ok(value) => Ok(Found::Record(value)),
         Err(newer @ Unreadable::Newer { .. }) => Err(format!("reading key {key:?}: {newer}")),
         Err(Unreadable::Broken(why)) => {
@@ -56,6 +72,18 @@ pub fn read<T: DeserializeOwned>(store: &impl Store, key: &str) -> Result<Found<
 /// As [`read`] for who does not own the key: what cannot be read is the owner's to report.
 pub fn peek<T: DeserializeOwned>(store: &impl Store, key: &str) -> Result<Option<T>, Failed> {
     Ok(store.get(key)?.and_then(|b| record::decode(&b).ok()))
+}
+
+/// As [`peek`], of a packed record.
+pub fn peek_packed<T: DeserializeOwned>(
+    store: &impl Store,
+    key: &str,
+) -> Result<Option<T>, Failed> {
+    Ok(store.get(key)?.and_then(|b| record::unpack(&b).ok()))
+}
+
+pub fn write_packed<T: Serialize>(store: &impl Store, key: &str, value: &T) -> Result<(), Failed> {
+    store.set(key, &record::pack(value)?)
 }
 
 pub fn write<T: Serialize>(store: &impl Store, key: &str, value: &T) -> Result<(), Failed> {
@@ -83,6 +111,8 @@ pub fn monitor_key(check: &str) -> String {
 pub const MONITORS: &str = "monitor/";
 /// The alert component's ledger.
 pub const LEDGER: &str = "alert/ledger";
+/// Incidents that are over.
+pub const PAST: &str = "alert/past";
 /// The number of the last run that was rung for.
 pub const RUNG: &str = "alert/rung";
 /// When an operator last asked for dead letters to be sent again.

@@ -1,8 +1,9 @@
 //! One run of a check: read, decide whether it is due, probe, count, save, ring.
 
 use serde_json::{Value, json};
-use watchbell_core::counting::{count, load, rests, suspected};
+use watchbell_core::counting::{Probed, count, load, rests, suspected};
 use watchbell_core::diagnosis::Role;
+use watchbell_core::measured::Measured;
 use watchbell_core::monitor::{Definition, Memory, Monitor, Policy};
 use watchbell_core::outcome::{Kind, Outcome};
 use watchbell_core::settings::{Common, Mistake, Pace, Reader, Threshold};
@@ -93,27 +94,33 @@ pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>, Failed> {
         Err(mistakes) => misconfigured(mistakes),
     };
     let duration_ms = clock::now().since(now).as_millis();
+    let duration_ms = u64::try_from(duration_ms).unwrap_or(u64::MAX);
+    let facts = facts(&report);
+    let outcome = report.outcome;
+    let answer = json!({
+        "check": common.check,
+        "status": outcome.status.as_str(),
+        "kind": outcome.kind.map(Kind::as_str),
+        "reason": outcome.reason,
+        "detail": outcome.detail,
+        "duration_ms": duration_ms,
+        "facts": facts,
+    });
     if due {
-        let rings = count(&records, monitor, &policy, &report.outcome, awaited, now)?;
+        let measured = Measured::new(duration_ms, &facts);
+        let probed = Probed { outcome, measured };
+        let rings = count(&records, monitor, &policy, &probed, awaited, now)?;
         // Or somebody began to wait for this outcome while it was made.
         if rings || suspected(&records) != since {
             ring::ring();
         }
     }
-    Ok(Some(json!({
-        "check": common.check,
-        "status": report.outcome.status.as_str(),
-        "kind": report.outcome.kind.map(Kind::as_str),
-        "reason": report.outcome.reason,
-        "detail": report.outcome.detail,
-        "duration_ms": u64::try_from(duration_ms).unwrap_or(u64::MAX),
-        "facts": facts(report),
-    })))
+    Ok(Some(answer))
 }
 
 /// With the status of an answer where another was wanted, whatever the kind of check.
-fn facts(report: Report) -> Value {
-    let mut facts = report.facts;
+fn facts(report: &Report) -> Value {
+    let mut facts = report.facts.clone();
     if let (Some(status), Some(map)) = (report.outcome.http_status, facts.as_object_mut()) {
         map.insert("http_status".to_owned(), status.into());
     }

@@ -6,6 +6,7 @@ use wasi::http::types::{
 
 use wasi::io::streams::StreamError;
 use watchbell_core::json;
+use watchbell_core::secret::{bearer, same};
 
 use crate::check::{Check, Wanted, run};
 use crate::{Failed, log, variables};
@@ -62,12 +63,7 @@ pub fn authorise(request: &IncomingRequest, variable: &str) -> Result<(), (u16, 
     }
     let values = request.headers().get(&"authorization".to_owned());
     let given = values.first().map(Vec::as_slice).unwrap_or_default();
-    // The scheme's name in any case (RFC 9110, section 11.1).
-    let given = match given.split_at_checked(BEARER.len()) {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case(BEARER) => token,
-        _ => &[],
-    };
-    if same(given, token.trim().as_bytes()) {
+    if bearer(given).is_some_and(|given| same(given, token.trim().as_bytes())) {
         Ok(())
     } else {
         let why = format!("want the header authorization: Bearer <{variable}>");
@@ -107,28 +103,27 @@ pub fn body(request: &IncomingRequest, bytes_max: usize) -> Result<Vec<u8>, Stri
 
 const READ_BYTES: u64 = 4_096;
 
-const BEARER: &[u8] = b"Bearer ";
-
-/// Compares without telling by its time how far two texts agree.
-fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |diff, (x, y)| diff | (x ^ y)) == 0
-}
-
 fn error(why: &str) -> String {
     json::text(&serde_json::json!({ "error": why }))
 }
 
-/// Sends a whole JSON answer. What cannot be sent has nobody left to read it.
+/// Sends a whole JSON answer.
 pub fn answer(out: ResponseOutparam, status: u16, json: &str) {
-    let fields = Fields::new();
-    for (name, value) in [
-        ("content-type", "application/json"),
-        ("cache-control", "no-store"),
-    ] {
-        let _ = fields.append(&name.to_owned(), &value.as_bytes().to_vec());
-    }
+    let mut headers = vec![
+        ("content-type", "application/json".to_owned()),
+        ("cache-control", "no-store".to_owned()),
+    ];
     if status == 401 {
-        let _ = fields.append(&"www-authenticate".to_owned(), &b"Bearer".to_vec());
+        headers.push(("www-authenticate", "Bearer".to_owned()));
+    }
+    respond(out, status, &headers, json.as_bytes());
+}
+
+/// Sends a whole answer. What cannot be sent has nobody left to read it.
+pub fn respond(out: ResponseOutparam, status: u16, headers: &[(&str, String)], bytes: &[u8]) {
+    let fields = Fields::new();
+    for (name, value) in headers {
+        let _ = fields.append(&(*name).to_owned(), &value.as_bytes().to_vec());
     }
     let response = OutgoingResponse::new(fields);
     let _ = response.set_status_code(status);
@@ -136,8 +131,8 @@ pub fn answer(out: ResponseOutparam, status: u16, json: &str) {
     ResponseOutparam::set(out, Ok(response));
     if let Ok(body) = body {
         if let Ok(stream) = body.write() {
-            // At most a few KiB, which the host takes at once (4,096 bytes a write are guaranteed).
-            for chunk in json.as_bytes().chunks(4096) {
+            // 4,096 bytes a write are guaranteed.
+            for chunk in bytes.chunks(4096) {
                 if stream.blocking_write_and_flush(chunk).is_err() {
                     break;
                 }
@@ -148,7 +143,8 @@ pub fn answer(out: ResponseOutparam, status: u16, json: &str) {
 }
 
 /// Exports a type as a component: cron firings and HTTP requests.
-/// With one argument it is a [`Check`]; with `cron = …, http = …` two functions.
+/// With one argument it is a [`Check`]; with `cron = …, http = …` two functions; with
+/// `http = …` alone it has no cron entry.
 #[macro_export]
 macro_rules! export {
     ($check:ty) => {
@@ -158,7 +154,7 @@ macro_rules! export {
         );
     };
     (cron = $cron:expr, http = $http:expr) => {
-        struct Exports;
+        $crate::export!(http = $http);
         impl $crate::entry::cron::Guest for Exports {
             fn handle_cron_event(
                 _: $crate::entry::cron::Metadata,
@@ -166,6 +162,15 @@ macro_rules! export {
                 $cron().map_err($crate::entry::cron::Error::Other)
             }
         }
+        // The generated glue that the host calls into.
+        #[allow(unsafe_code)]
+        mod cron_glue {
+            use super::Exports;
+            $crate::entry::cron::export!(Exports with_types_in $crate::entry::cron);
+        }
+    };
+    (http = $http:expr) => {
+        struct Exports;
         impl $crate::__private::wasi::exports::http::incoming_handler::Guest for Exports {
             fn handle(
                 request: $crate::__private::wasi::http::types::IncomingRequest,
@@ -174,11 +179,9 @@ macro_rules! export {
                 ($http)(request, out)
             }
         }
-        // The generated glue that the host calls into.
         #[allow(unsafe_code)]
-        mod glue {
+        mod http_glue {
             use super::Exports;
-            $crate::entry::cron::export!(Exports with_types_in $crate::entry::cron);
             $crate::__private::wasi::http::proxy::export!(Exports with_types_in $crate::__private::wasi);
         }
     };

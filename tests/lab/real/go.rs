@@ -45,7 +45,7 @@ impl Program {
 }
 
 /// Whether it exists, and has been made after all of its sources.
-fn is_newer(made: &Path, sources: &[PathBuf]) -> bool {
+pub fn is_newer(made: &Path, sources: &[PathBuf]) -> bool {
     let at = |path: &Path| path.metadata().and_then(|m| m.modified());
     at(made).is_ok_and(|made| sources.iter().all(|s| at(s).is_ok_and(|s| s <= made)))
 }

@@ -8,6 +8,8 @@ mod times;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
+use watchbell_core::history::Spans;
+use watchbell_core::record::unpack;
 
 use crate::evidence::{Evidence, Probe};
 use crate::plan::{MINUTE, Plan};
@@ -48,6 +50,9 @@ const SLACK: u64 = 3 * MINUTE;
 const PROMPT: u64 = 10 * MINUTE;
 /// Dead letters that are kept, at least; beyond it the oldest is gone for good.
 const DEAD_KEPT: u64 = 40;
+
+/// Incidents that are over and kept, at least.
+const PAST_KEPT: usize = 100;
 
 /// An incident as the messages tell it.
 #[derive(Debug, Default)]
@@ -168,6 +173,10 @@ impl<'a> Checker<'a> {
     /// After the faults nothing is under way any more.
     fn settled(&mut self) {
         for (key, bytes) in self.record.keys {
+            if key.starts_with("history/") {
+                self.history(key, bytes);
+                continue;
+            }
             let Ok(value) = serde_json::from_slice::<Value>(bytes) else {
                 self.breaks("records are JSON", key);
                 continue;
@@ -196,9 +205,62 @@ impl<'a> Checker<'a> {
                     }
                 }
             }
+            if key == "alert/past" {
+                self.remembered(record);
+            }
             if key.starts_with("unreadable/") {
                 self.breaks("records are readable", key);
             }
+        }
+    }
+
+    /// Whose end was told is remembered, as it was told.
+    fn remembered(&mut self, past: &Value) {
+        let all = past["incidents"].as_array().into_iter().flatten();
+        let resolved: BTreeMap<&str, u64> = all
+            .filter_map(|i| Some((i["id"].as_str()?, i["resolved_at"].as_u64()?)))
+            .collect();
+        if resolved.len() >= PAST_KEPT {
+            return;
+        }
+        let told = self
+            .told
+            .iter()
+            .filter_map(|(id, t)| Some((*id, t.resolved_at?)));
+        let missing: Vec<String> = told
+            .filter(|(id, at)| {
+                resolved
+                    .get(id)
+                    .is_none_or(|known| known / 1_000 != at / 1_000)
+            })
+            .map(|(id, at)| format!("{id}, over at {at}, is {:?}", resolved.get(id)))
+            .collect();
+        for what in missing {
+            self.breaks("what is over is remembered", what);
+        }
+    }
+
+    /// A history's spans are in order, and each is as long as its parts together.
+    fn history(&mut self, key: &str, bytes: &[u8]) {
+        let long_s = match key.rsplit('/').next() {
+            Some("hours") => 3_600,
+            Some("days") => 86_400,
+            _ => return,
+        };
+        let spans = match unpack::<Spans>(bytes) {
+            Ok(Spans { spans }) => spans,
+            Err(why) => return self.breaks("records are readable", format!("{key}: {why}")),
+        };
+        let ordered = spans.windows(2).all(|w| w[0].start_s < w[1].start_s);
+        let whole = spans.iter().all(|s| {
+            s.start_s % u64::from(long_s) == 0
+                && s.up_s + s.degraded_s + s.down_s + s.unknown_s == long_s
+        });
+        if !ordered || !whole {
+            self.breaks(
+                "a history's spans are whole and in order",
+                format!("{key}: {spans:?}"),
+            );
         }
     }
 }

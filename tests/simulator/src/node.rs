@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use watchbell_core::alerting::{self, Called};
-use watchbell_core::counting::{count, load, rests, suspected};
+use watchbell_core::counting::{Probed, count, load, rests, suspected};
+use watchbell_core::measured::Measured;
 use watchbell_core::monitor::{Definition, Monitor, Policy};
 use watchbell_core::outcome::Outcome;
 use watchbell_core::settings::{AlertSettings, Pace, Threshold};
@@ -60,7 +61,12 @@ pub fn fire(
     };
     let outcome = check.outcome(now.0, cut_off);
     *asked = Some(outcome.clone());
-    count(process, monitor, &policy, &outcome, awaited, now)
+    let measured = Measured {
+        duration_ms: 20,
+        ..Measured::default()
+    };
+    let probed = Probed { outcome, measured };
+    count(process, monitor, &policy, &probed, awaited, now)
 }
 
 /// The variables of the alert component, as the plan has them.

@@ -38,7 +38,12 @@ pub(super) fn check(
             .filter(|(entry, _)| entry.component.0 == component.entry.id)
             .collect();
         match (component.kind, triggers.as_slice()) {
-            (None, _) => {}
+            (None, _) | (Some(Kind::Status), []) => {}
+            (Some(Kind::Status), [(entry, _), ..]) => {
+                let (expression, place) = &entry.expression;
+                let want = "no trigger but HTTP: it answers, and does nothing of itself";
+                report.error("cron-status", place, &quoted(expression), want);
+            }
             (Some(Kind::Alert), []) if !manifest.cron.is_empty() => {
                 let place = &component.entry.place;
                 let want = "[[trigger.cron]] for it: nobody repeats an alert that did not arrive";

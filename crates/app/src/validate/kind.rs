@@ -6,7 +6,7 @@ use serde::Serialize;
 use watchbell_core::channel;
 use watchbell_core::settings::{
     AlertSettings, CertificateSettings, ControlSettings, DerpSettings, HttpSettings, Mistake,
-    StunSettings, TcpSettings,
+    StatusSettings, StunSettings, TcpSettings,
 };
 
 use crate::manifest::ComponentEntry;
@@ -21,10 +21,11 @@ pub enum Kind {
     DerpCheck,
     StunCheck,
     Alert,
+    Status,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 7] = [
+    pub const ALL: [Kind; 8] = [
         Kind::HttpCheck,
         Kind::TcpCheck,
         Kind::CertificateCheck,
@@ -32,6 +33,7 @@ impl Kind {
         Kind::DerpCheck,
         Kind::StunCheck,
         Kind::Alert,
+        Kind::Status,
     ];
 
     /// `None` for a component that is not ours, of which only Spin's rules are asked.
@@ -51,6 +53,7 @@ impl Kind {
             Kind::DerpCheck => "derp_check",
             Kind::StunCheck => "stun_check",
             Kind::Alert => "alert",
+            Kind::Status => "status",
         }
     }
 
@@ -63,7 +66,7 @@ impl Kind {
     }
 
     pub fn is_check(self) -> bool {
-        self != Kind::Alert
+        !matches!(self, Kind::Alert | Kind::Status)
     }
 
     /// The variables that its stanza may carry.
@@ -76,6 +79,7 @@ impl Kind {
             Kind::DerpCheck => [COMMON, SHELL, TARGET, TLS, OPTIONAL].concat(),
             Kind::StunCheck => [COMMON, SHELL, TARGET, OPTIONAL].concat(),
             Kind::Alert => [ALERT, ALERT_SHELL, channel::VARIABLES].concat(),
+            Kind::Status => STATUS.to_vec(),
         };
         let mut all: Vec<String> = own.into_iter().map(str::to_owned).collect();
         if self == Kind::Alert {
@@ -96,6 +100,7 @@ impl Kind {
             Kind::DerpCheck => DerpSettings::read(get).err(),
             Kind::StunCheck => StunSettings::read(get).err(),
             Kind::Alert => Some(AlertSettings::read(get).mistakes),
+            Kind::Status => StatusSettings::read(get).err(),
         }
         .unwrap_or_default()
     }
@@ -162,6 +167,8 @@ const CONTROL: &[&str] = &["capability_version", "public_key", "public_key_hint"
 /// What may be absent.
 const OPTIONAL: &[&str] = &["presence", "hint"];
 
+const STATUS: &[&str] = &["title", "status_token", "public"];
+
 const ALERT: &[&str] = &[
     "settling_time",
     "reminder_interval",
@@ -190,7 +197,11 @@ mod tests {
             };
             kind.mistakes(&get);
             let mut known: BTreeSet<String> = kind.variables().into_iter().collect();
-            let shell = if kind.is_check() { SHELL } else { ALERT_SHELL };
+            let shell = match kind {
+                Kind::Status => &[],
+                Kind::Alert => ALERT_SHELL,
+                _ => SHELL,
+            };
             for name in shell {
                 known.remove(*name);
             }

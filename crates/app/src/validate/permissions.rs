@@ -48,6 +48,12 @@ pub(super) fn check(component: &Resolved<'_>, report: &mut Report) {
             target(component, allowed, "tcp", report);
         }
         Kind::CertificateCheck => {}
+        Kind::Status if !component.entry.allowed_outbound_hosts.is_empty() => {
+            let want = "none: it only reads, and is open to everybody";
+            let got = "outbound permissions of the status component";
+            report.warning("permission-status", &place(component), got, want);
+        }
+        Kind::Status => {}
     }
 }
 

@@ -45,10 +45,10 @@ pub fn silent(monitor: &Monitor, awake_since: UnixMs, now: UnixMs) -> bool {
 }
 
 impl Ledger {
-    pub(super) fn look_at_node(&mut self, look: &Look<'_>) {
-        let before = self.awake.map(|a| a.since);
-        let awake_since = self.wake(look.now);
-        if look.rules.announces && before != Some(awake_since) {
+    /// `awake_since` is when the alert component began to run without a gap, `known` whether
+    /// that was known before this look.
+    pub(super) fn look_at_node(&mut self, look: &Look<'_>, awake_since: UnixMs, known: bool) {
+        if look.rules.announces && !known {
             self.outbox.push(started(look));
         }
         for monitor in look.monitors {
@@ -85,7 +85,7 @@ impl Ledger {
     }
 
     /// Since when the alert component has run without a gap.
-    fn wake(&mut self, now: UnixMs) -> UnixMs {
+    pub(super) fn wake(&mut self, now: UnixMs) -> UnixMs {
         let awake = self.awake.get_or_insert(Awake {
             since: now,
             seen: now,

@@ -3,7 +3,10 @@
 use super::{Endpoint, Mistake, Reader, common::Common};
 
 /// How long before the end of a certificate's life to speak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
 pub enum Threshold {
     /// Days before not-after.
     Days(u32),
