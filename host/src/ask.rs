@@ -3,7 +3,31 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use clap::Args;
 use serde_json::Value;
+
+/// Which application, and in what form it is answered.
+#[derive(Args)]
+pub struct Application {
+    /// Its HTTP trigger
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:3000",
+        env = "WATCHBELL_URL"
+    )]
+    url: String,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Application {
+    /// An address of its.
+    pub fn at(&self, path: &str) -> String {
+        format!("{}/{path}", self.url.trim_end_matches('/'))
+    }
+}
 
 /// Longer than a test of every channel takes.
 const TIMEOUT: Duration = Duration::from_secs(60);

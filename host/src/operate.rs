@@ -6,20 +6,14 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::ask::ask;
+use crate::ask::{Application, ask};
 use crate::say::{self, out};
 
 /// Which application.
 #[derive(Args)]
 pub struct Target {
-    /// Its HTTP trigger
-    #[arg(
-        long,
-        value_name = "URL",
-        default_value = "http://127.0.0.1:3000",
-        env = "WATCHBELL_URL"
-    )]
-    url: String,
+    #[command(flatten)]
+    application: Application,
     /// Its operator_token; better in the environment than on the command line
     #[arg(
         long,
@@ -28,9 +22,6 @@ pub struct Target {
         hide_env_values = true
     )]
     token: Option<String>,
-    /// Print the answer as JSON
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Args)]
@@ -145,7 +136,7 @@ pub fn main(wish: &Wish) -> anyhow::Result<ExitCode> {
         Wish::TestAlert { channel, target } => ("test", target, json!({ "channel": channel })),
     };
     let answer = say_to(target, name, &body)?;
-    if target.json {
+    if target.application.json {
         out!("{answer}");
     } else {
         show(name, &answer);
@@ -168,7 +159,7 @@ fn say_to(target: &Target, name: &str, body: &Value) -> anyhow::Result<Value> {
             "got no token, want --token or WATCHBELL_OPERATOR_TOKEN: the application's operator_token"
         );
     };
-    let url = format!("{}/operator/{name}", target.url.trim_end_matches('/'));
+    let url = target.application.at(&format!("operator/{name}"));
     ask(&url, Some(token), Some(body))
 }
 

@@ -14,20 +14,14 @@ use watchbell_core::time::{UnixMs, for_people};
 use watchbell_status::api::Checks;
 use watchbell_status::view::{Detail, State, Status, Uptime};
 
-use crate::ask::ask;
+use crate::ask::{Application, ask};
 use crate::say::{self, out};
 
 /// Which application.
 #[derive(Args)]
 pub struct Source {
-    /// Its HTTP trigger
-    #[arg(
-        long,
-        value_name = "URL",
-        default_value = "http://127.0.0.1:3000",
-        env = "WATCHBELL_URL"
-    )]
-    url: String,
+    #[command(flatten)]
+    application: Application,
     /// Its status_token, for targets, details and errors; better in the environment
     #[arg(
         long,
@@ -36,9 +30,6 @@ pub struct Source {
         hide_env_values = true
     )]
     token: Option<String>,
-    /// Print the answer as JSON
-    #[arg(long)]
-    json: bool,
 }
 
 /// No line of ours is longer.
@@ -70,7 +61,7 @@ pub fn main(look: &Look) -> anyhow::Result<ExitCode> {
 }
 
 fn get(source: &Source, path: &str) -> anyhow::Result<Value> {
-    let url = format!("{}/api/v1/{path}", source.url.trim_end_matches('/'));
+    let url = source.application.at(&format!("api/v1/{path}"));
     let token = source.token.as_deref().filter(|t| !t.is_empty());
     ask(&url, token, None).map_err(|error| match error.to_string().contains("status 401") {
         true => error.context("want its status_token, as --token or WATCHBELL_STATUS_TOKEN"),
@@ -92,7 +83,7 @@ fn status(source: &Source) -> anyhow::Result<ExitCode> {
         false => ExitCode::FAILURE,
     };
     let checks = checks(source)?;
-    if source.json {
+    if source.application.json {
         let mut answer = answer;
         answer["checks"] = serde_json::to_value(&checks)?;
         out!("{answer}");
@@ -247,7 +238,7 @@ fn explain(source: &Source, check: &str) -> anyhow::Result<ExitCode> {
         bail!("got check {check:?}, want a check's id, as `watchbell status` lists them");
     }
     let answer = get(source, &format!("checks/{check}"))?;
-    if source.json {
+    if source.application.json {
         out!("{answer}");
         return Ok(ExitCode::SUCCESS);
     }

@@ -154,7 +154,6 @@ fn values(check: &str, now_s: u64) -> [Vec<u8>; 4] {
             off: false,
         }),
         plan: Plan {
-            interval_ms: 60_000,
             retry_interval_ms: 20_000,
             failure_threshold: 2,
             success_threshold: 1,

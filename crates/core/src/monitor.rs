@@ -94,7 +94,6 @@ pub struct Definition {
 /// A [`Policy`] as the last probe had it, for whoever shows it; the rule takes its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    pub interval_ms: u64,
     pub retry_interval_ms: u64,
     pub failure_threshold: u32,
     pub success_threshold: u32,
@@ -105,7 +104,6 @@ impl Plan {
     pub fn new(policy: &Policy) -> Self {
         let ms = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
         Self {
-            interval_ms: ms(policy.pace.interval),
             retry_interval_ms: ms(policy.pace.retry_interval),
             failure_threshold: policy.failure_threshold,
             success_threshold: policy.success_threshold,

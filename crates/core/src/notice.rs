@@ -343,22 +343,20 @@ pub fn line(a: &Affected) -> String {
         (_, Some(_)) => " has recovered; it was",
         (_, None) => "",
     };
-    let detail = said(a.kind, &a.detail);
+    let detail = said(a.kind.map(Kind::as_str), None, &a.detail);
     format!(
         "{} ({}){state}: {detail}",
         a.definition.label, a.definition.target
     )
 }
 
-/// The kind of a failure and its detail as one: `connect-refused: 192.0.2.1:443`.
-pub fn said(kind: Option<Kind>, detail: &str) -> String {
-    match (kind.map_or("", Kind::as_str), detail) {
-        ("", detail) => detail.to_owned(),
-        (kind, "") => kind.to_owned(),
-        // "status 502, want 200" says it already.
-        (kind, detail) if detail.starts_with(kind) => detail.to_owned(),
-        (kind, detail) => format!("{kind}: {detail}"),
-    }
+/// Kind (and reason) of a failure and its detail as one, without saying a thing twice: the
+/// detail `status 502, want 200` tells its kind. `connect-refused: 192.0.2.1:443`.
+pub fn said(kind: Option<&str>, reason: Option<&str>, detail: &str) -> String {
+    let before = [kind, reason].into_iter().flatten();
+    let before = before.filter(|t| !detail.starts_with(t));
+    let parts = before.chain([detail]).filter(|t| !t.is_empty());
+    parts.collect::<Vec<_>>().join(": ")
 }
 
 fn span(incident: &Incident) -> String {

@@ -95,8 +95,8 @@ pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>, Failed> {
     };
     let duration_ms = clock::now().since(now).as_millis();
     let duration_ms = u64::try_from(duration_ms).unwrap_or(u64::MAX);
-    let facts = facts(&report);
-    let outcome = report.outcome;
+    let Report { outcome, facts } = report;
+    let facts = with_status(facts, &outcome);
     let answer = json!({
         "check": common.check,
         "status": outcome.status.as_str(),
@@ -119,9 +119,8 @@ pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>, Failed> {
 }
 
 /// With the status of an answer where another was wanted, whatever the kind of check.
-fn facts(report: &Report) -> Value {
-    let mut facts = report.facts.clone();
-    if let (Some(status), Some(map)) = (report.outcome.http_status, facts.as_object_mut()) {
+fn with_status(mut facts: Value, outcome: &Outcome) -> Value {
+    if let (Some(status), Some(map)) = (outcome.http_status, facts.as_object_mut()) {
         map.insert("http_status".to_owned(), status.into());
     }
     facts

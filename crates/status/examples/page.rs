@@ -2,7 +2,6 @@
 //! `cargo run -p watchbell-status --example page -- <directory>`.
 
 #[path = "../tests/page/fixture.rs"]
-#[allow(dead_code)]
 mod fixture;
 
 use std::path::Path;

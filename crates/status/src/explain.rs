@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use watchbell_core::monitor::{Health, Monitor};
+use watchbell_core::notice::said;
 use watchbell_core::outcome::{Kind, Status};
 use watchbell_core::time::{UnixMs, for_people};
 
@@ -61,24 +62,13 @@ fn found(monitor: &Monitor, sight: Sight) -> Option<String> {
         Status::Failed => "failed",
     };
     let kind = last.kind.map(Kind::as_str);
-    let said = said(kind, last.reason.as_deref(), Some(&last.detail));
-    let said = said.map_or_else(String::new, |said| format!(": {said}"));
-    Some(format!(
-        "the last probe, at {}, {verdict}{said}",
-        last.at.rfc3339()
-    ))
-}
-
-/// Class, reason and detail of a failure, without saying a thing twice: the detail
-/// `status 502, want 200` tells its kind.
-pub fn said(kind: Option<&str>, reason: Option<&str>, detail: Option<&str>) -> Option<String> {
-    let detail = detail.unwrap_or_default();
-    let before = [kind, reason]
-        .into_iter()
-        .flatten()
-        .filter(|t| !detail.starts_with(t));
-    let parts: Vec<&str> = before.chain([detail]).filter(|t| !t.is_empty()).collect();
-    (!parts.is_empty()).then(|| parts.join(": "))
+    let said = said(kind, last.reason.as_deref(), &last.detail);
+    let mut line = format!("the last probe, at {}, {verdict}", last.at.rfc3339());
+    if !said.is_empty() {
+        line.push_str(": ");
+        line.push_str(&said);
+    }
+    Some(line)
 }
 
 fn what_would_change_it(monitor: &Monitor, now: UnixMs) -> Option<String> {

@@ -90,10 +90,6 @@ impl Records {
     pub fn loses(&self, key: &str) -> bool {
         self.lost.iter().any(|k| k == key)
     }
-
-    pub fn monitor(&self, check: &str) -> Option<&Monitor> {
-        self.monitors.iter().find(|m| m.definition.check == check)
-    }
 }
 
 impl History {

@@ -3,17 +3,24 @@
 //!
 //! What only who bears the token may see is an `Option`, and `None` for everybody else.
 
-mod build;
+mod check;
 mod delivery;
+mod incident;
+mod status;
 mod time;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use build::{detail, incidents, newest, one, past, state, status};
+pub use check::{detail, state};
 pub use delivery::{Channel, DeadLetter, Delivery, delivery};
+pub use incident::{incidents, one, past};
+pub use status::{newest, status};
 pub use time::Time;
+
+/// Labels are what operators write, and shown everywhere.
+const LABEL_CHARS_MAX: usize = 100;
 
 /// How much is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

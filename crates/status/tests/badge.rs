@@ -73,7 +73,11 @@ fn seen(svg: &str) -> (String, String, String) {
 fn detail(check: &str) -> Detail {
     let records = records();
     view::detail(
-        records.monitor(check).unwrap(),
+        records
+            .monitors
+            .iter()
+            .find(|m| m.definition.check == check)
+            .unwrap(),
         &history(),
         NOW,
         Sight::Public,

@@ -133,14 +133,6 @@ impl Latency {
     }
 }
 
-impl Uptime {
-    /// In per cent of what is known; `None` where nothing is.
-    pub fn percent(&self) -> Option<f64> {
-        let known_s = self.up_s + self.down_s;
-        (known_s > 0).then(|| self.up_s as f64 * 100.0 / known_s as f64)
-    }
-}
-
 impl std::ops::AddAssign for Uptime {
     fn add_assign(&mut self, more: Self) {
         self.up_s += more.up_s;

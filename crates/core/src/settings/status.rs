@@ -28,7 +28,7 @@ impl StatusSettings {
             && token.chars().count() < Self::TOKEN_CHARS_MIN
         {
             let got = format!("a secret of {} characters", token.chars().count());
-            let want = format!("at least {}", Self::TOKEN_CHARS_MIN);
+            let want = format!("at least {} characters", Self::TOKEN_CHARS_MIN);
             r.mistake("status_token", &got, &want);
         }
         let public = r.parsed("public", true, "on or off", |t| match t {

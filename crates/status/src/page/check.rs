@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 use watchbell_core::history::{DAY_S, HOUR_S, Span, gap_s_max};
+use watchbell_core::notice::said;
 
 use super::chart::{chart, interval_ms};
 use super::words::{
@@ -9,7 +10,6 @@ use super::words::{
     mark, notes, percent, state, time, verdict, what_to_do,
 };
 use super::{Site, bars, certificate};
-use crate::explain::said;
 use crate::records::History;
 use crate::view::{Check, Detail, Outcome, State, Time, Uptime};
 
@@ -105,11 +105,9 @@ fn last(check: &Check) -> Markup {
 }
 
 fn said_by(last: &Outcome) -> Option<String> {
-    said(
-        last.kind.as_deref(),
-        last.reason.as_deref(),
-        last.detail.as_deref(),
-    )
+    let detail = last.detail.as_deref().unwrap_or_default();
+    let said = said(last.kind.as_deref(), last.reason.as_deref(), detail);
+    Some(said).filter(|said| !said.is_empty())
 }
 
 /// `/check/<id>`.

@@ -1,11 +1,11 @@
 //! An incident: as a card of the overview, as a line of it, and as a page.
 
 use maud::{Markup, html};
+use watchbell_core::notice::said;
 
 use super::words::{
     NAME_CHARS_MAX, TEXT_CHARS_MAX, encoded, fact, foreign, lasting, mark, time, what_to_do,
 };
-use crate::explain::said;
 use crate::view::{Affected, Incident, State};
 
 /// On the overview; its page has all.
@@ -126,11 +126,8 @@ pub fn body(incident: &Incident) -> Markup {
 
 fn affected(affected: &Affected) -> Markup {
     let over = affected.recovered_at.is_some();
-    let said = said(
-        affected.kind.as_deref(),
-        affected.reason.as_deref(),
-        affected.detail.as_deref(),
-    );
+    let detail = affected.detail.as_deref().unwrap_or_default();
+    let said = said(affected.kind.as_deref(), affected.reason.as_deref(), detail);
     html! {
         li {
             (mark(if over { State::Up } else { State::Down }))
@@ -138,7 +135,7 @@ fn affected(affected: &Affected) -> Markup {
             a href={ "/check/" (encoded(&affected.check)) } {
                 (foreign(&affected.label, NAME_CHARS_MAX))
             }
-            @if let Some(said) = said { ": " (foreign(&said, TEXT_CHARS_MAX)) }
+            @if !said.is_empty() { ": " (foreign(&said, TEXT_CHARS_MAX)) }
             div.small {
                 "failing since " (time(affected.failing_since))
                 @if let Some(at) = affected.recovered_at { ", recovered " (time(at)) }

@@ -1,5 +1,6 @@
 //! What pages are made of, the same each time: records as checks and the alert component
 //! write them, and histories.
+#![allow(dead_code)]
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -92,7 +93,6 @@ pub fn monitor(check: &str, label: &str, probe: &str, state: State) -> Monitor {
             off: false,
         }),
         plan: Plan {
-            interval_ms: INTERVAL_S * 1_000,
             retry_interval_ms: 10_000,
             failure_threshold: 3,
             success_threshold: 2,

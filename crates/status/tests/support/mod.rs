@@ -47,7 +47,6 @@ pub fn monitor(check: &str, probe: &str) -> Monitor {
     };
     let mut monitor = Monitor::new(definition, ago(90_000));
     monitor.plan = Plan {
-        interval_ms: 60_000,
         retry_interval_ms: 20_000,
         failure_threshold: 2,
         success_threshold: 1,
