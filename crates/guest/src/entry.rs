@@ -37,13 +37,20 @@ pub fn logged(fired: Result<(), Failed>) -> Result<(), Failed> {
     Ok(())
 }
 
-/// The HTTP entry of a check: the same run, answered with its outcome.
+/// The HTTP entry of a check: the same run, answered with its outcome, or, where none is due,
+/// with the last one. So whoever calls cannot make it ask more often than its interval says.
 pub fn serve<C: Check>(request: &IncomingRequest, out: ResponseOutparam) {
     if let Err((status, why)) = authorise(request, "check_token") {
         return answer(out, status, &error(&why));
     }
-    match run::<C>(Wanted::Now) {
-        Ok(outcome) => answer(out, 200, &json::text(&outcome.unwrap_or_default())),
+    // No stanza has this variable: `watchbell check` sets it for its own run.
+    let wanted = match variables::get("trial").as_deref() {
+        Some("on") => Wanted::Trial,
+        _ => Wanted::Last,
+    };
+    match run::<C>(wanted) {
+        Ok(Some(outcome)) => answer(out, 200, &json::text(&outcome)),
+        Ok(None) => answer(out, 503, &error("the first run is under way; ask again")),
         Err(why) => {
             log::line(&why);
             answer(out, 500, &error(&why));
@@ -103,7 +110,8 @@ pub fn body(request: &IncomingRequest, bytes_max: usize) -> Result<Vec<u8>, Stri
 
 const READ_BYTES: u64 = 4_096;
 
-fn error(why: &str) -> String {
+/// The body of an answer that refuses.
+pub fn error(why: &str) -> String {
     json::text(&serde_json::json!({ "error": why }))
 }
 
