@@ -161,6 +161,41 @@ fn where_a_ring_needs_a_token_only_its_bearer_rings() {
     });
 }
 
+#[test]
+fn a_scheduler_without_headers_calls_with_a_key_and_learns_nothing() {
+    on_each_host(
+        "a_scheduler_without_headers_calls_with_a_key_and_learns_nothing",
+        |host| {
+            let key = || "schedule-me_16".to_owned();
+            let setup = called(Changes {
+                variables: vec![
+                    ("health", "schedule_key", key()),
+                    ("alert", "schedule_key", key()),
+                    ("alert", "ring_token", key()),
+                ],
+                ..Changes::default()
+            });
+            let mut lab = Lab::open(host, setup);
+            lab.runtime.serving();
+            for (path, want) in [
+                ("/run/health", 401),
+                ("/run/health?key=", 401),
+                ("/run/health?key=schedule-me_1", 401),
+                ("/run/health?key=schedule-me_16&key=schedule-me_16", 401),
+                ("/alert?key=other", 401),
+                ("/run/health?key=schedule-me_16", 204),
+                ("/run/health?a=b&key=schedule-me_16", 204),
+                ("/alert?key=schedule-me_16", 202),
+            ] {
+                let answer = lab.runtime.request(path, &[]).unwrap();
+                assert_eq!(answer.status, want, "{path}");
+                assert!(want != 204 || answer.body.is_empty(), "{path}");
+            }
+            lab.wait_for_status_of("health", "up");
+        },
+    );
+}
+
 /// Everything that is listed or deleted elsewhere, by get and set alone.
 #[test]
 fn a_host_that_lists_no_keys_alerts_shows_and_obeys() {

@@ -43,9 +43,10 @@ fn serve(request: &IncomingRequest, out: ResponseOutparam) {
 
 /// Answers first, works after: a check that rings has no time to wait for a webhook.
 /// A ring carries nothing and is harmless, so anybody may; where the entry lies in public,
-/// and each ring costs, only who bears `ring_token`.
+/// and each ring costs, only who bears `ring_token`, or the scheduler.
 fn ring(request: &IncomingRequest, out: ResponseOutparam) {
-    if variables::get("ring_token").is_some_and(|token| !token.trim().is_empty())
+    if !entry::scheduled(request)
+        && variables::get("ring_token").is_some_and(|token| !token.trim().is_empty())
         && let Err((status, why)) = entry::authorise(request, "ring_token")
     {
         return entry::answer(out, status, &entry::error(&why));

@@ -16,6 +16,13 @@ pub fn bearer(authorization: &[u8]) -> Option<&[u8]> {
 
 const BEARER: &[u8] = b"Bearer ";
 
+/// The key of a query `key=…`, taken literally; `None` without one, and where there are two.
+pub fn key_in(query: &str) -> Option<&str> {
+    let mut keys = query.split('&').filter_map(|p| p.strip_prefix("key="));
+    let key = keys.next()?;
+    keys.next().is_none().then_some(key)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,6 +42,20 @@ mod tests {
                 want.map(str::as_bytes),
                 "{header:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_query_has_one_key_or_none() {
+        for (query, want) in [
+            ("key=abc", Some("abc")),
+            ("a=b&key=abc&c", Some("abc")),
+            ("key=", Some("")),
+            ("key=abc&key=abc", None),
+            ("monkey=abc", None),
+            ("", None),
+        ] {
+            assert_eq!(key_in(query), want, "{query:?}");
         }
     }
 

@@ -108,10 +108,10 @@ impl Kind {
 
 /// Read by the guest shell, for every check: whom to ring and with what, who may run it
 /// over HTTP.
-const SHELL: &[&str] = &["alert_url", "check_token", "ring_token"];
+const SHELL: &[&str] = &["alert_url", "check_token", "ring_token", "schedule_key"];
 
 /// Read by the alert component's shell: who may say what an operator says, who may ring.
-const ALERT_SHELL: &[&str] = &["operator_token", "ring_token"];
+const ALERT_SHELL: &[&str] = &["operator_token", "ring_token", "schedule_key"];
 
 /// Read by the shell of what looks at every check: which there are.
 const LOOKING: &[&str] = &["checks"];
