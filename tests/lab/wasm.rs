@@ -47,7 +47,9 @@ pub static WATCHBELL: LazyLock<PathBuf> = LazyLock::new(|| {
     if let Some(bin) = std::env::var_os("WATCHBELL_BIN") {
         return std::path::absolute(bin).unwrap();
     }
-    build("cargo build -p watchbell");
+    // As `cargo test --workspace` has built it: by itself its features are fewer, and wasmtime
+    // would be built once more.
+    build("cargo build --workspace --tests --bin watchbell");
     target_dir().join("debug/watchbell")
 });
 
