@@ -38,7 +38,11 @@ impl Kind {
 
     /// `None` for a component that is not ours, of which only Spin's rules are asked.
     pub(crate) fn of(component: &ComponentEntry) -> Option<Self> {
-        let (source, _) = component.source.as_ref()?;
+        Self::of_source(&component.source.as_ref()?.0)
+    }
+
+    /// By a wasm file's path.
+    pub fn of_source(source: &str) -> Option<Self> {
         let stem = Path::new(source).file_stem()?.to_str()?.replace('-', "_");
         Self::ALL.into_iter().find(|k| k.stem() == stem)
     }
@@ -65,6 +69,11 @@ impl Kind {
         )
     }
 
+    /// Opens TCP or UDP sockets of its own.
+    pub fn opens_sockets(self) -> bool {
+        self.is_check() && self != Kind::HttpCheck
+    }
+
     pub fn is_check(self) -> bool {
         !matches!(self, Kind::Alert | Kind::Status)
     }
@@ -73,13 +82,13 @@ impl Kind {
     pub(crate) fn variables(self) -> Vec<String> {
         let own = match self {
             Kind::HttpCheck => [COMMON, SHELL, HTTP].concat(),
-            Kind::TcpCheck => [COMMON, SHELL, TARGET, TCP].concat(),
-            Kind::CertificateCheck => [COMMON, SHELL, TARGET, TLS, CERTIFICATE].concat(),
-            Kind::ControlCheck => [COMMON, SHELL, TARGET, TLS, CONTROL].concat(),
-            Kind::DerpCheck => [COMMON, SHELL, TARGET, TLS, OPTIONAL].concat(),
-            Kind::StunCheck => [COMMON, SHELL, TARGET, OPTIONAL].concat(),
+            Kind::TcpCheck => [COMMON, SHELL, SOCKETS, TARGET, TCP].concat(),
+            Kind::CertificateCheck => [COMMON, SHELL, SOCKETS, TARGET, TLS, CERTIFICATE].concat(),
+            Kind::ControlCheck => [COMMON, SHELL, SOCKETS, TARGET, TLS, CONTROL].concat(),
+            Kind::DerpCheck => [COMMON, SHELL, SOCKETS, TARGET, TLS, OPTIONAL].concat(),
+            Kind::StunCheck => [COMMON, SHELL, SOCKETS, TARGET, OPTIONAL].concat(),
             Kind::Alert => [ALERT, ALERT_SHELL, channel::VARIABLES].concat(),
-            Kind::Status => STATUS.to_vec(),
+            Kind::Status => [STATUS, STATUS_SHELL].concat(),
         };
         let mut all: Vec<String> = own.into_iter().map(str::to_owned).collect();
         if self == Kind::Alert {
@@ -106,11 +115,18 @@ impl Kind {
     }
 }
 
-/// Read by the guest shell, for every check: whom to ring, who may run it over HTTP.
-const SHELL: &[&str] = &["alert_url", "check_token"];
+/// Read by the guest shell, for every check: whom to ring and as whom, who may run it over HTTP.
+const SHELL: &[&str] = &["alert_url", "ring_token", "check_token"];
 
-/// Read by the alert component's shell: who may say what an operator says.
-const ALERT_SHELL: &[&str] = &["operator_token"];
+/// Likewise, for a check that opens sockets: why they are not to be had where it runs.
+const SOCKETS: &[&str] = &["not_offered"];
+
+/// Read by the alert component's shell: who may say what an operator says, who may ring, and
+/// which checks there are where keys cannot be listed.
+const ALERT_SHELL: &[&str] = &["operator_token", "ring_token", "checks"];
+
+/// Read by the status component's shell, likewise.
+const STATUS_SHELL: &[&str] = &["checks"];
 
 const COMMON: &[&str] = &[
     "check",
@@ -198,12 +214,12 @@ mod tests {
             kind.mistakes(&get);
             let mut known: BTreeSet<String> = kind.variables().into_iter().collect();
             let shell = match kind {
-                Kind::Status => &[],
-                Kind::Alert => ALERT_SHELL,
-                _ => SHELL,
+                Kind::Status => STATUS_SHELL.to_vec(),
+                Kind::Alert => ALERT_SHELL.to_vec(),
+                _ => [SHELL, SOCKETS].concat(),
             };
             for name in shell {
-                known.remove(*name);
+                known.remove(name);
             }
             assert_eq!(known, *asked.borrow(), "{kind:?}");
         }
