@@ -82,13 +82,13 @@ impl Kind {
     pub(crate) fn variables(self) -> Vec<String> {
         let own = match self {
             Kind::HttpCheck => [COMMON, SHELL, HTTP].concat(),
-            Kind::TcpCheck => [COMMON, SHELL, SOCKETS, TARGET, TCP].concat(),
-            Kind::CertificateCheck => [COMMON, SHELL, SOCKETS, TARGET, TLS, CERTIFICATE].concat(),
-            Kind::ControlCheck => [COMMON, SHELL, SOCKETS, TARGET, TLS, CONTROL].concat(),
-            Kind::DerpCheck => [COMMON, SHELL, SOCKETS, TARGET, TLS, OPTIONAL].concat(),
-            Kind::StunCheck => [COMMON, SHELL, SOCKETS, TARGET, OPTIONAL].concat(),
-            Kind::Alert => [ALERT, ALERT_SHELL, channel::VARIABLES].concat(),
-            Kind::Status => [STATUS, STATUS_SHELL].concat(),
+            Kind::TcpCheck => [COMMON, SHELL, TARGET, TCP].concat(),
+            Kind::CertificateCheck => [COMMON, SHELL, TARGET, TLS, CERTIFICATE].concat(),
+            Kind::ControlCheck => [COMMON, SHELL, TARGET, TLS, CONTROL].concat(),
+            Kind::DerpCheck => [COMMON, SHELL, TARGET, TLS, OPTIONAL].concat(),
+            Kind::StunCheck => [COMMON, SHELL, TARGET, OPTIONAL].concat(),
+            Kind::Alert => [ALERT, ALERT_SHELL, LOOKING, channel::VARIABLES].concat(),
+            Kind::Status => [STATUS, LOOKING].concat(),
         };
         let mut all: Vec<String> = own.into_iter().map(str::to_owned).collect();
         if self == Kind::Alert {
@@ -115,18 +115,15 @@ impl Kind {
     }
 }
 
-/// Read by the guest shell, for every check: whom to ring and as whom, who may run it over HTTP.
-const SHELL: &[&str] = &["alert_url", "ring_token", "check_token"];
+/// Read by the guest shell, for every check: whom to ring and with what, who may run it
+/// over HTTP.
+const SHELL: &[&str] = &["alert_url", "check_token", "ring_token", "schedule_key"];
 
-/// Likewise, for a check that opens sockets: why they are not to be had where it runs.
-const SOCKETS: &[&str] = &["not_offered"];
+/// Read by the alert component's shell: who may say what an operator says, who may ring.
+const ALERT_SHELL: &[&str] = &["operator_token", "ring_token", "schedule_key"];
 
-/// Read by the alert component's shell: who may say what an operator says, who may ring, and
-/// which checks there are where keys cannot be listed.
-const ALERT_SHELL: &[&str] = &["operator_token", "ring_token", "checks"];
-
-/// Read by the status component's shell, likewise.
-const STATUS_SHELL: &[&str] = &["checks"];
+/// Read by the shell of what looks at every check: which there are.
+const LOOKING: &[&str] = &["checks"];
 
 const COMMON: &[&str] = &[
     "check",
@@ -143,6 +140,7 @@ const COMMON: &[&str] = &[
     "timeout",
     "failure_threshold",
     "success_threshold",
+    "not_offered",
 ];
 
 const HTTP: &[&str] = &[
@@ -214,9 +212,9 @@ mod tests {
             kind.mistakes(&get);
             let mut known: BTreeSet<String> = kind.variables().into_iter().collect();
             let shell = match kind {
-                Kind::Status => STATUS_SHELL.to_vec(),
-                Kind::Alert => ALERT_SHELL.to_vec(),
-                _ => [SHELL, SOCKETS].concat(),
+                Kind::Status => LOOKING.to_vec(),
+                Kind::Alert => [ALERT_SHELL, LOOKING].concat(),
+                _ => SHELL.to_vec(),
             };
             for name in shell {
                 known.remove(name);

@@ -45,7 +45,7 @@ pub(super) fn check(component: &Resolved<'_>, target: Target, report: &mut Repor
     }
     match kind {
         // What is not offered is not asked.
-        kind if kind.opens_sockets() && component.text("not_offered").is_some() => {}
+        _ if component.text("not_offered").is_some() => {}
         Kind::HttpCheck => url(component, allowed, "url", report),
         Kind::Alert => url(component, allowed, "webhook_url", report),
         Kind::TcpCheck | Kind::ControlCheck => socket(component, allowed, "tcp", report),
