@@ -27,6 +27,8 @@ const TOKEN_BYTES: usize = 16;
 /// The variable that holds it, and the one that says whom to ring.
 const TOKEN_VARIABLE: &str = "check_token";
 const ALERT_VARIABLE: &str = "alert_url";
+/// The one by which it asks now, whatever is due, and counts nothing.
+const TRIAL_VARIABLE: &str = "trial";
 
 pub fn main(args: &CheckArgs) -> ExitCode {
     match outcome(args) {
@@ -105,6 +107,7 @@ fn trial(app: &mut App, id: &str) -> anyhow::Result<String> {
         let ours = [
             (TOKEN_VARIABLE.to_owned(), token.clone()),
             (ALERT_VARIABLE.to_owned(), String::new()),
+            (TRIAL_VARIABLE.to_owned(), "on".to_owned()),
         ];
         component.variables = kept.chain(ours).collect::<Variables>();
     }

@@ -37,13 +37,20 @@ fn serve(request: &IncomingRequest, out: ResponseOutparam) {
     let path = path.split('?').next().unwrap_or_default();
     match path.split_once(OPERATOR) {
         Some(("", name)) => operate(request, name, out),
-        _ => ring(out),
+        _ => ring(request, out),
     }
 }
 
 /// Answers first, works after: a check that rings has no time to wait for a webhook.
-/// A ring carries nothing and is harmless, so anybody may.
-fn ring(out: ResponseOutparam) {
+/// A ring carries nothing and is harmless, so anybody may; where the entry lies in public,
+/// and each ring costs, only who bears `ring_token`, or the scheduler.
+fn ring(request: &IncomingRequest, out: ResponseOutparam) {
+    if !entry::scheduled(request)
+        && variables::get("ring_token").is_some_and(|token| !token.trim().is_empty())
+        && let Err((status, why)) = entry::authorise(request, "ring_token")
+    {
+        return entry::answer(out, status, &entry::error(&why));
+    }
     entry::answer(out, 202, r#"{"rung":true}"#);
     if let Err(why) = run(Called::Rung) {
         log::line(&why);

@@ -8,7 +8,7 @@ use watchbell_core::store::{Failed, Store};
 use watchbell_core::time::UnixMs;
 use watchbell_guest::Deadline;
 use watchbell_guest::outgoing::{Request, post};
-use watchbell_guest::store::Records;
+use watchbell_guest::store::{self, Records};
 
 /// A run ends after this, its last attempt included, and leaves the rest to the next
 /// sweep: the clouds cut a request at 30 s.
@@ -22,7 +22,7 @@ pub struct Here {
 impl Here {
     pub fn open() -> Result<Self, Failed> {
         Ok(Self {
-            records: Records::open()?,
+            records: store::open_all()?,
             deadline: Deadline::after(RUN_MAX),
         })
     }

@@ -2,7 +2,7 @@
 
 use wasi::http::types::{IncomingRequest, Method, ResponseOutparam, Scheme};
 use watchbell_core::settings::StatusSettings;
-use watchbell_guest::store::Records;
+use watchbell_guest::store;
 use watchbell_guest::{entry, log, variables};
 use watchbell_status::{Request, Response, Verb, respond};
 
@@ -47,7 +47,7 @@ fn answer(request: &IncomingRequest) -> Response {
             || header("x-forwarded-proto").eq_ignore_ascii_case("https"),
         body: body.as_deref().unwrap_or_default(),
     };
-    match (Records::open(), body.as_ref().err()) {
+    match (store::open_all(), body.as_ref().err()) {
         (_, Some(why)) => Response::error(&asked, 400, why),
         (Err(why), _) => {
             log::line(&why);

@@ -396,9 +396,10 @@ impl Seen {
         let mut seen = Self::default();
         for key in world.keys()? {
             if let Some(check) = key.strip_prefix(store::MONITORS) {
-                match store::peek::<Monitor>(world, &key) {
-                    Ok(Some(monitor)) => seen.monitors.push(monitor),
-                    Ok(None) => drop(seen.unreadable.insert(check.to_owned())),
+                match store::look::<Monitor>(world, &key) {
+                    Ok(store::Seen::Record(monitor)) => seen.monitors.push(monitor),
+                    Ok(store::Seen::Nothing) => {}
+                    Ok(store::Seen::Unreadable) => drop(seen.unreadable.insert(check.to_owned())),
                     Err(why) => {
                         world.log(&why);
                         seen.unreadable.insert(check.to_owned());
@@ -438,9 +439,12 @@ fn keep<T: serde::de::DeserializeOwned>(
     id: &str,
     all: &mut BTreeMap<String, T>,
 ) {
-    match store::peek::<T>(store, key) {
-        Ok(Some(record)) => drop(all.insert(id.to_owned(), record)),
-        Ok(None) => store.log(&format!("reading key {key:?}: no record, left out")),
+    match store::look::<T>(store, key) {
+        Ok(store::Seen::Record(record)) => drop(all.insert(id.to_owned(), record)),
+        Ok(store::Seen::Nothing) => {}
+        Ok(store::Seen::Unreadable) => {
+            store.log(&format!("reading key {key:?}: no record, left out"));
+        }
         Err(why) => store.log(&why),
     }
 }

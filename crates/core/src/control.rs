@@ -302,8 +302,9 @@ fn forget(world: &impl World, check: &str) -> Result<Value, Refusal> {
         ));
     }
     // The record last: as long as it is there, this can be said again.
-    for key in history::keys(check) {
-        world.delete(&key)?;
+    let lease = format!("{}{check}", store::LEASES);
+    for key in history::keys(check).iter().chain([&lease]) {
+        world.delete(key)?;
     }
     world.delete(&key)?;
     Ok(json!({ "forgotten": check }))

@@ -1,5 +1,7 @@
 //! A check's share: whether a probe is due, and what becomes of its outcome.
 
+use std::time::Duration;
+
 use crate::history::{self, Sample};
 use crate::ledger::TakenOver;
 use crate::measured::Measured;
@@ -36,6 +38,34 @@ pub fn suspected(store: &impl Store) -> Option<UnixMs> {
         None
     })
 }
+
+/// Whether a run over HTTP may probe now; says so to those that come while it does. A caller
+/// may call as often as it likes, several times at once too: the target is asked no more often
+/// than the check's interval says. Best effort, as every lease in a store of get and set is.
+///
+/// # Errors
+/// When the store fails.
+pub fn begin(
+    store: &impl Store,
+    monitor: &Monitor,
+    timeout: Duration,
+    now: UnixMs,
+) -> Result<bool, Failed> {
+    let key = format!("{}{}", store::LEASES, monitor.definition.check);
+    let begun: Option<UnixMs> = store::peek(store, &key)?;
+    let last = monitor.last.as_ref().map_or(UnixMs(0), |last| last.at);
+    // One that has left its outcome is over, and so is one that must have ended: it was cut.
+    let under_way =
+        |at: &UnixMs| *at > last && *at <= now && now.since(*at) < timeout + LEASE_MARGIN;
+    if begun.as_ref().is_some_and(under_way) {
+        return Ok(false);
+    }
+    store::write(store, &key, &now)?;
+    Ok(true)
+}
+
+/// Between a probe's deadline and its record.
+const LEASE_MARGIN: Duration = Duration::from_secs(2);
 
 /// What a probe found, and what it measured meanwhile.
 pub struct Probed {

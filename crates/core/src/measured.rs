@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::outcome::one_line;
 
@@ -61,6 +61,32 @@ impl Measured {
             tls_version: facts["tls_version"].as_str().map(name),
             certificate: Shown::new(facts),
         }
+    }
+}
+
+impl Measured {
+    /// Of the facts what was kept, under the same names.
+    pub fn facts(&self) -> Value {
+        let mut facts = Map::new();
+        for (phase, ms) in &self.phases_ms {
+            facts.insert(format!("{phase}_ms"), json!(ms));
+        }
+        let mut keep = |name: &str, value: Value| {
+            if !value.is_null() {
+                facts.insert(name.to_owned(), value);
+            }
+        };
+        keep("http_status", json!(self.http_status));
+        keep("tls_version", json!(self.tls_version));
+        if let Some(shown) = &self.certificate {
+            keep("subject", json!(shown.subject));
+            keep("issuer", json!(shown.issuer));
+            keep("names", json!(shown.names));
+            keep("sha256", json!(shown.sha256));
+            keep("not_before_unix_s", json!(shown.not_before_unix_s));
+            keep("not_after_unix_s", json!(shown.not_after_unix_s));
+        }
+        Value::Object(facts)
     }
 }
 

@@ -163,6 +163,15 @@ impl Outcome {
         }
     }
 
+    /// Nothing was asked, for the place where this runs does not let it; `why`.
+    pub fn not_offered(why: impl AsRef<str>) -> Self {
+        Self {
+            off: true,
+            ..Self::up(format!("not offered: {}", why.as_ref()))
+        }
+        .reason("not-offered")
+    }
+
     /// It works, but wants attention.
     pub fn degraded(kind: Kind, detail: impl AsRef<str>) -> Self {
         Self::new(Status::Degraded, Some(kind), None, detail.as_ref())

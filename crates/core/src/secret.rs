@@ -1,8 +1,10 @@
 //! Secrets that are compared.
 
+use subtle::ConstantTimeEq;
+
 /// Compares without telling by its time how far two texts agree.
 pub fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |diff, (x, y)| diff | (x ^ y)) == 0
+    a.ct_eq(b).into()
 }
 
 /// The token of an `authorization` header, whose scheme's name may be in any case (RFC 9110,
@@ -13,6 +15,13 @@ pub fn bearer(authorization: &[u8]) -> Option<&[u8]> {
 }
 
 const BEARER: &[u8] = b"Bearer ";
+
+/// The key of a query `key=…`, taken literally; `None` without one, and where there are two.
+pub fn key_in(query: &str) -> Option<&str> {
+    let mut keys = query.split('&').filter_map(|p| p.strip_prefix("key="));
+    let key = keys.next()?;
+    keys.next().is_none().then_some(key)
+}
 
 #[cfg(test)]
 mod tests {
@@ -33,6 +42,20 @@ mod tests {
                 want.map(str::as_bytes),
                 "{header:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_query_has_one_key_or_none() {
+        for (query, want) in [
+            ("key=abc", Some("abc")),
+            ("a=b&key=abc&c", Some("abc")),
+            ("key=", Some("")),
+            ("key=abc&key=abc", None),
+            ("monkey=abc", None),
+            ("", None),
+        ] {
+            assert_eq!(key_in(query), want, "{query:?}");
         }
     }
 

@@ -1,5 +1,9 @@
 //! Records in a key-value store: get and set only, one writer a key.
 
+mod listed;
+
+pub use listed::Listed;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -14,11 +18,38 @@ pub trait Store {
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Failed>;
     fn set(&self, key: &str, value: &[u8]) -> Result<(), Failed>;
     fn delete(&self, key: &str) -> Result<(), Failed>;
-    /// Every key, sorted: the same order on every host.
+    /// Every key, sorted: the same order on every host. One may hold nothing: it was deleted
+    /// meanwhile, or the host lists none and this is what could be there.
     fn keys(&self) -> Result<Vec<String>, Failed>;
     /// One line for the operator.
     fn log(&self, line: &str);
     fn now(&self) -> UnixMs;
+}
+
+impl<S: Store + ?Sized> Store for Box<S> {
+    fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Failed> {
+        (**self).get(key)
+    }
+
+    fn set(&self, key: &str, value: &[u8]) -> Result<(), Failed> {
+        (**self).set(key, value)
+    }
+
+    fn delete(&self, key: &str) -> Result<(), Failed> {
+        (**self).delete(key)
+    }
+
+    fn keys(&self) -> Result<Vec<String>, Failed> {
+        (**self).keys()
+    }
+
+    fn log(&self, line: &str) {
+        (**self).log(line);
+    }
+
+    fn now(&self) -> UnixMs {
+        (**self).now()
+    }
 }
 
 /// Unreadable records kept of one key.
@@ -69,9 +100,29 @@ fn read_as<T>(
     }
 }
 
-/// As [`read`] for who does not own the key: what cannot be read is the owner's to report.
+/// What lies under a key of somebody else's.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Seen<T> {
+    Nothing,
+    Record(T),
+    /// It cannot be read, and that is the owner's to report.
+    Unreadable,
+}
+
+/// As [`read`] for who does not own the key.
+pub fn look<T: DeserializeOwned>(store: &impl Store, key: &str) -> Result<Seen<T>, Failed> {
+    Ok(match store.get(key)? {
+        None => Seen::Nothing,
+        Some(bytes) => record::decode(&bytes).map_or(Seen::Unreadable, Seen::Record),
+    })
+}
+
+/// As [`look`], where what cannot be read is as good as nothing.
 pub fn peek<T: DeserializeOwned>(store: &impl Store, key: &str) -> Result<Option<T>, Failed> {
-    Ok(store.get(key)?.and_then(|b| record::decode(&b).ok()))
+    Ok(match look(store, key)? {
+        Seen::Record(record) => Some(record),
+        Seen::Nothing | Seen::Unreadable => None,
+    })
 }
 
 /// As [`peek`], of a packed record.
@@ -109,6 +160,8 @@ pub fn monitor_key(check: &str) -> String {
 }
 
 pub const MONITORS: &str = "monitor/";
+/// `lease/<check>`: since when a run over HTTP is under way.
+pub const LEASES: &str = "lease/";
 /// The alert component's ledger.
 pub const LEDGER: &str = "alert/ledger";
 /// Incidents that are over.

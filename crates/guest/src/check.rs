@@ -1,16 +1,16 @@
 //! One run of a check: read, decide whether it is due, probe, count, save, ring.
 
 use serde_json::{Value, json};
-use watchbell_core::counting::{Probed, count, load, rests, suspected};
+use watchbell_core::counting::{Probed, begin, count, load, rests, suspected};
 use watchbell_core::diagnosis::Role;
 use watchbell_core::measured::Measured;
-use watchbell_core::monitor::{Definition, Memory, Monitor, Policy};
+use watchbell_core::monitor::{Definition, Last, Memory, Monitor, Policy};
 use watchbell_core::outcome::{Kind, Outcome};
 use watchbell_core::settings::{Common, Mistake, Pace, Reader, Threshold};
-use watchbell_core::store::{self, Found, monitor_key};
+use watchbell_core::store::{Found, monitor_key, read};
 use watchbell_core::time::UnixMs;
 
-use crate::store::Records;
+use crate::store::{self, Records};
 use crate::{Deadline, Failed, clock, log, ring, variables};
 
 /// What a kind of check brings; the rest is the same for all.
@@ -41,26 +41,29 @@ pub struct Report {
     pub facts: Value,
 }
 
-/// Whether an outcome is wanted even when none is due.
+/// Who wants an outcome, and which.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
     /// A firing: not due costs two reads (its record, and whether it is waited for) and
     /// nothing else.
     WhenDue,
-    /// A caller who waits for the answer. Counted only when due.
-    Now,
+    /// A caller who waits for the answer: where none is due, the last one.
+    Last,
+    /// One that is made now, due or not, and counts nothing: `watchbell check` tries.
+    Trial,
 }
 
-/// The outcome as JSON, unless nothing was due and nothing wanted.
+/// The outcome as JSON, unless nothing was due and nothing wanted, or the first run is still
+/// under way.
 pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>, Failed> {
-    let records = Records::open()?;
+    let records = store::open()?;
     let now = clock::now();
     let check = variables::get("check").unwrap_or_default();
     let check = check.trim();
     if check.is_empty() {
         return Err("reading variable \"check\": got nothing, want the component's id".into());
     }
-    let found = store::read(&records, &monitor_key(check))?;
+    let found = read(&records, &monitor_key(check))?;
     if wanted == Wanted::WhenDue && resting(&records, &found, now) {
         return Ok(None);
     }
@@ -84,14 +87,23 @@ pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>, Failed> {
     let since = suspected(&records);
     let awaited = monitor.awaited(since, &policy.pace, now);
     let due = awaited || monitor.due(&policy.pace, now);
-    if wanted == Wanted::WhenDue && !due {
-        return Ok(None);
+    let probes = match wanted {
+        Wanted::WhenDue => due,
+        Wanted::Last => due && begin(&records, &monitor, common.timeout, now)?,
+        Wanted::Trial => true,
+    };
+    if !probes {
+        return Ok(monitor.last.as_ref().map(|last| told(&monitor, last)));
     }
 
     let deadline = Deadline::after(common.timeout);
-    let report = match &settings {
-        Ok(settings) => C::probe(settings, &monitor.memory, deadline),
-        Err(mistakes) => misconfigured(mistakes),
+    let report = match (&settings, &common.not_offered) {
+        (Ok(_), Some(why)) => Report {
+            outcome: Outcome::not_offered(why),
+            facts: json!({}),
+        },
+        (Ok(settings), None) => C::probe(settings, &monitor.memory, deadline),
+        (Err(mistakes), _) => misconfigured(mistakes),
     };
     let duration_ms = clock::now().since(now).as_millis();
     let duration_ms = u64::try_from(duration_ms).unwrap_or(u64::MAX);
@@ -105,8 +117,10 @@ pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>, Failed> {
         "detail": outcome.detail,
         "duration_ms": duration_ms,
         "facts": facts,
+        "at": now.rfc3339(),
+        "ran": true,
     });
-    if due {
+    if wanted != Wanted::Trial {
         let measured = Measured::new(duration_ms, &facts);
         let probed = Probed { outcome, measured };
         let rings = count(&records, monitor, &policy, &probed, awaited, now)?;
@@ -116,6 +130,21 @@ pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>, Failed> {
         }
     }
     Ok(Some(answer))
+}
+
+/// The last outcome, as its run answered it; of the facts those that are kept.
+fn told(monitor: &Monitor, last: &Last) -> Value {
+    json!({
+        "check": monitor.definition.check,
+        "status": last.status.as_str(),
+        "kind": last.kind.map(Kind::as_str),
+        "reason": last.reason,
+        "detail": last.detail,
+        "duration_ms": monitor.measured.duration_ms,
+        "facts": monitor.measured.facts(),
+        "at": last.at.rfc3339(),
+        "ran": false,
+    })
 }
 
 /// With the status of an answer where another was wanted, whatever the kind of check.

@@ -6,7 +6,7 @@ use wasi::http::types::{
 
 use wasi::io::streams::StreamError;
 use watchbell_core::json;
-use watchbell_core::secret::{bearer, same};
+use watchbell_core::secret::{bearer, key_in, same};
 
 use crate::check::{Check, Wanted, run};
 use crate::{Failed, log, variables};
@@ -37,16 +37,48 @@ pub fn logged(fired: Result<(), Failed>) -> Result<(), Failed> {
     Ok(())
 }
 
-/// The HTTP entry of a check: the same run, answered with its outcome.
+/// The HTTP entry of a check: the same run, answered with its outcome, or, where none is due,
+/// with the last one. So whoever calls cannot make it ask more often than its interval says.
 pub fn serve<C: Check>(request: &IncomingRequest, out: ResponseOutparam) {
+    if scheduled(request) {
+        return schedule(out, run::<C>(Wanted::Last).map(drop));
+    }
     if let Err((status, why)) = authorise(request, "check_token") {
         return answer(out, status, &error(&why));
     }
-    match run::<C>(Wanted::Now) {
-        Ok(outcome) => answer(out, 200, &json::text(&outcome.unwrap_or_default())),
+    // No stanza has this variable: `watchbell check` sets it for its own run.
+    let wanted = match variables::get("trial").as_deref() {
+        Some("on") => Wanted::Trial,
+        _ => Wanted::Last,
+    };
+    match run::<C>(wanted) {
+        Ok(Some(outcome)) => answer(out, 200, &json::text(&outcome)),
+        Ok(None) => answer(out, 503, &error("the first run is under way; ask again")),
         Err(why) => {
             log::line(&why);
             answer(out, 500, &error(&why));
+        }
+    }
+}
+
+/// Whether a scheduler calls that can send no header (Akamai's), with the key of the variable
+/// `schedule_key` in its query. A URL is seen by more than a header is, so the key opens less
+/// than the token: what is due is done, and nothing is told.
+pub fn scheduled(request: &IncomingRequest) -> bool {
+    let key = variables::get("schedule_key").unwrap_or_default();
+    let target = request.path_with_query().unwrap_or_default();
+    let given = target.split_once('?').and_then(|(_, query)| key_in(query));
+    let opens = |given: &str| same(given.as_bytes(), key.trim().as_bytes());
+    !key.trim().is_empty() && given.is_some_and(opens)
+}
+
+/// The answer to it.
+pub fn schedule(out: ResponseOutparam, done: Result<(), Failed>) {
+    match done {
+        Ok(()) => respond(out, 204, &[], b""),
+        Err(why) => {
+            log::line(&why);
+            answer(out, 500, &error("it could not be done; see the log"));
         }
     }
 }
@@ -103,7 +135,8 @@ pub fn body(request: &IncomingRequest, bytes_max: usize) -> Result<Vec<u8>, Stri
 
 const READ_BYTES: u64 = 4_096;
 
-fn error(why: &str) -> String {
+/// The body of an answer that refuses.
+pub fn error(why: &str) -> String {
     json::text(&serde_json::json!({ "error": why }))
 }
 

@@ -27,10 +27,19 @@ pub fn ring() {
     if url.path == "/" {
         ROUTE.clone_into(&mut url.path);
     }
+    // Wanted only where the entry lies in public, and sent nowhere else.
+    let token = variables::get("ring_token").unwrap_or_default();
+    let bearer = (
+        "authorization".to_owned(),
+        format!("Bearer {}", token.trim()),
+    );
     let request = outgoing::Request {
         method: "POST",
         url: &url,
-        headers: &[],
+        headers: match token.trim() {
+            "" => &[],
+            _ => std::slice::from_ref(&bearer),
+        },
         body: &[],
     };
     match outgoing::post(&request, Deadline::after(TIMEOUT)) {

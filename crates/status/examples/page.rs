@@ -53,8 +53,20 @@ fn main() -> std::io::Result<()> {
             "over.html",
             page::incident(&site(Public), &view::past(&calm, Public)[0]),
         ),
-        ("session.html", page::sign_in(&site(Public), false)),
-        ("wrong.html", page::sign_in(&site(Public), true)),
+        (
+            "session.html",
+            page::sign_in(&site(Public), page::SignIn::to("/")),
+        ),
+        (
+            "wrong.html",
+            page::sign_in(
+                &site(Public),
+                page::SignIn {
+                    wrong: true,
+                    to: "/",
+                },
+            ),
+        ),
         (
             "missing.html",
             page::not_found(&site(Public), "a check \"headscale\""),

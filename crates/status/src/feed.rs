@@ -38,6 +38,7 @@ pub fn feed(title: &str, open: &[Incident], past: &[Incident], at: Time) -> Stri
             title { (line(title)) }
             updated { (updated_at) }
             author { name { "Watchbell" } }
+            link rel="self" type="application/atom+xml" href="/incidents.atom" {}
             link rel="alternate" type="text/html" href="/" {}
             @for incident in entries { (entry(incident)) }
         }

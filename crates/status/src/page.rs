@@ -84,8 +84,23 @@ pub fn incident(site: &Site<'_>, incident: &Incident) -> String {
     page.render(site, &incident::body(incident))
 }
 
-/// The form for the token, at `/session`; `wrong` after one that was not it.
-pub fn sign_in(site: &Site<'_>, wrong: bool) -> String {
+/// What the form for the token is there for.
+#[derive(Clone, Copy)]
+pub struct SignIn<'a> {
+    /// After a token that was not it.
+    pub wrong: bool,
+    /// The page that was asked for.
+    pub to: &'a str,
+}
+
+impl<'a> SignIn<'a> {
+    pub fn to(to: &'a str) -> Self {
+        Self { wrong: false, to }
+    }
+}
+
+/// The form for the token, at `/session` and wherever nothing is shown without it.
+pub fn sign_in(site: &Site<'_>, SignIn { wrong, to }: SignIn<'_>) -> String {
     let page = Page {
         state: None,
         subject: if wrong { "wrong token" } else { "sign in" },
@@ -97,6 +112,7 @@ pub fn sign_in(site: &Site<'_>, wrong: bool) -> String {
         form.card.sign-in method="post" action="/session" {
             h1 { "Sign in" }
             p { "With the token you see targets, errors, causes and delivery too." }
+            @if to != "/" { input type="hidden" name="to" value=(to); }
             label for="token" { "Token" }
             input #token type="password" name="token" required autocomplete="current-password"
                 spellcheck="false" aria-invalid=[wrong.then_some("true")]

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use serde::de::DeserializeOwned;
 use watchbell_core::alerting::operator;
 use watchbell_core::history::{self, DAY_S, HOUR_S, SAMPLES_MAX, Samples, Span};
 use watchbell_core::ledger::Ledger;
 use watchbell_core::monitor::Monitor;
 use watchbell_core::operator::Operator;
 use watchbell_core::past::Past;
-use watchbell_core::store::{self, Failed, Store};
+use watchbell_core::store::{self, Failed, Seen, Store};
 use watchbell_core::time::UnixMs;
 
 /// Everything but histories, which only some answers need.
@@ -45,26 +46,19 @@ impl Records {
             let Some(check) = key.strip_prefix(store::MONITORS) else {
                 continue;
             };
-            match store::peek::<Monitor>(store, key)? {
-                Some(monitor) => monitors.push(monitor),
-                None => drop(unreadable.insert(check.to_owned())),
+            match store::look::<Monitor>(store, key)? {
+                Seen::Record(monitor) => monitors.push(monitor),
+                Seen::Nothing => {}
+                Seen::Unreadable => drop(unreadable.insert(check.to_owned())),
             }
         }
-        let ledger: Option<Ledger> = store::peek(store, store::LEDGER)?;
-        let past: Option<Past> = store::peek(store, store::PAST)?;
-        let kept = [
-            (store::LEDGER, ledger.is_some()),
-            (store::PAST, past.is_some()),
-        ];
-        let lost = kept
-            .into_iter()
-            .filter(|(key, read)| !read && keys.iter().any(|k| k == key));
+        let mut lost = Vec::new();
         Ok(Self {
             monitors,
             unreadable,
-            ledger: ledger.unwrap_or_default(),
-            lost: lost.map(|(key, _)| key.to_owned()).collect(),
-            past: past.unwrap_or_default(),
+            ledger: kept(store, store::LEDGER, &mut lost)?,
+            past: kept(store, store::PAST, &mut lost)?,
+            lost,
             operator: operator(store, &keys),
             now: store.now(),
         })
@@ -90,6 +84,23 @@ impl Records {
     pub fn loses(&self, key: &str) -> bool {
         self.lost.iter().any(|k| k == key)
     }
+}
+
+/// The alert component's record under `key`, or an empty one, and then the key is lost where
+/// something lies there.
+fn kept<T: Default + DeserializeOwned>(
+    store: &impl Store,
+    key: &str,
+    lost: &mut Vec<String>,
+) -> Result<T, Failed> {
+    Ok(match store::look(store, key)? {
+        Seen::Record(record) => record,
+        Seen::Nothing => T::default(),
+        Seen::Unreadable => {
+            lost.push(key.to_owned());
+            T::default()
+        }
+    })
 }
 
 impl History {

@@ -74,13 +74,13 @@ fn answer(
         }
         ["session"] if request.verb == Verb::Post => return Ok(sign_in(store, settings, request)),
         ["session", "end"] if request.verb == Verb::Post => {
-            return Ok(go_home().with("set-cookie", access::no_cookie(request.secure)));
+            return Ok(go("/").with("set-cookie", access::no_cookie(request.secure)));
         }
         ["session"] => {
             return Ok(form(
                 &site(settings, Sight::Public, store.now()),
                 200,
-                false,
+                page::SignIn::to("/"),
             ));
         }
         _ => {}
@@ -211,10 +211,10 @@ fn closed(site: &Site<'_>, request: &Request<'_>) -> Response {
         let why = "want the header authorization: Bearer <status_token>";
         return Response::error(request, 401, why).with("www-authenticate", "Bearer");
     }
-    form(site, 401, false)
+    form(site, 401, page::SignIn::to(own_page(request.path)))
 }
 
-fn form(site: &Site<'_>, status: u16, wrong: bool) -> Response {
+fn form(site: &Site<'_>, status: u16, asked: page::SignIn<'_>) -> Response {
     if !site.closable {
         let text = page::not_found(
             site,
@@ -222,7 +222,7 @@ fn form(site: &Site<'_>, status: u16, wrong: bool) -> Response {
         );
         return Response::new(404, HTML, text).with("cache-control", "no-store");
     }
-    let text = page::sign_in(site, wrong);
+    let text = page::sign_in(site, asked);
     let response = Response::new(status, HTML, text).with("cache-control", "no-store");
     match status {
         // RFC 9110, section 15.5.2.
@@ -232,19 +232,42 @@ fn form(site: &Site<'_>, status: u16, wrong: bool) -> Response {
 }
 
 fn sign_in(store: &impl Store, settings: &StatusSettings, request: &Request<'_>) -> Response {
-    let mut fields = form_urlencoded::parse(request.body);
-    let given = fields.find_map(|(key, value)| (key == "token").then(|| value.into_owned()));
-    match (&settings.token, given) {
+    let field = |name: &str| {
+        let mut fields = form_urlencoded::parse(request.body);
+        fields.find_map(|(key, value)| (key == name).then(|| value.into_owned()))
+    };
+    let to = field("to").unwrap_or_default();
+    let to = own_page(&to);
+    match (&settings.token, field("token")) {
         (Some(token), Some(given)) if access::is_token(settings, &given) => {
             let cookie = access::cookie(token, request.secure, store.now());
-            go_home().with("set-cookie", cookie)
+            go(to).with("set-cookie", cookie)
         }
-        _ => form(&site(settings, Sight::Public, store.now()), 403, true),
+        _ => {
+            let again = page::SignIn { wrong: true, to };
+            form(&site(settings, Sight::Public, store.now()), 403, again)
+        }
+    }
+}
+
+/// Where somebody who has signed in was going: a page of ours or the first one, never
+/// anybody's words.
+fn own_page(path: &str) -> &str {
+    let id = path
+        .strip_prefix("/check/")
+        .or(path.strip_prefix("/incident/"));
+    let plain = |id: &str| {
+        id.bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+    };
+    match id {
+        Some(id) if plain(id) => path,
+        _ => "/",
     }
 }
 
 /// Seen, and to be asked for anew (RFC 9110, section 15.4.4).
-fn go_home() -> Response {
-    let response = Response::new(303, HTML, "").with("location", "/");
+fn go(to: &str) -> Response {
+    let response = Response::new(303, HTML, "").with("location", to);
     response.with("cache-control", "no-store")
 }

@@ -13,12 +13,17 @@ use fixture::{
 };
 use watchbell_core::history::{DAY_S, State as Was};
 use watchbell_core::monitor::Monitor;
-use watchbell_status::page::{self, SCRIPT, STYLE};
+use watchbell_status::page::{self, SCRIPT, STYLE, SignIn};
 use watchbell_status::records::{History, Records};
 use watchbell_status::view::{self, Sight, State};
 
 use Sight::{Full, Public};
 use State::{Degraded, Down, Pending, Unknown, Up};
+
+const WRONG: SignIn<'_> = SignIn {
+    wrong: true,
+    to: "/",
+};
 
 const MIXED: [State; 8] = [Degraded, Up, Pending, Down, Up, Unknown, Up, Up];
 
@@ -53,8 +58,8 @@ fn pages(sight: Sight) -> Vec<(&'static str, String)> {
             page::incident(&site, &view::incidents(&trouble, sight)[0]),
         ),
         ("over", page::incident(&site, &view::past(&calm, sight)[0])),
-        ("sign in", page::sign_in(&site, false)),
-        ("wrong token", page::sign_in(&site, true)),
+        ("sign in", page::sign_in(&site, SignIn::to("/"))),
+        ("wrong token", page::sign_in(&site, WRONG)),
         ("not found", page::not_found(&site, "a check \"x\"")),
     ]
 }
@@ -376,7 +381,7 @@ fn hostile_text_changes_no_element() {
             page::check(&site, detail, history, &[]),
             page::incident(&site, &status.incidents[0]),
             page::incident(&site, &view::past(&records, Full)[0]),
-            page::sign_in(&site, true),
+            page::sign_in(&site, WRONG),
             page::not_found(&site, &text),
         ]
     };
@@ -440,7 +445,7 @@ fn the_way_in_and_out_is_there_where_a_token_is() {
     assert!(of(Public, true).contains("<a href=\"/session\">Sign in</a>"));
     assert!(of(Full, true).contains("<form method=\"post\" action=\"/session/end\">"));
     assert!(!of(Public, false).contains("/session"));
-    let wrong = page::sign_in(&site(Public), true);
+    let wrong = page::sign_in(&site(Public), WRONG);
     let input = tags(&wrong)
         .into_iter()
         .find(|t| t.starts_with("input"))
@@ -454,7 +459,7 @@ fn the_way_in_and_out_is_there_where_a_token_is() {
     ] {
         assert!(input.contains(attribute), "{input}");
     }
-    assert!(!page::sign_in(&site(Public), false).contains("aria-describedby"));
+    assert!(!page::sign_in(&site(Public), SignIn::to("/")).contains("aria-describedby"));
 }
 
 #[test]

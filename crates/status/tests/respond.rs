@@ -213,6 +213,46 @@ fn another_token_is_no_token() {
     }
 }
 
+/// Whoever followed a link from an alert gets there, and nobody's link leads elsewhere.
+#[test]
+fn who_signs_in_comes_to_the_page_that_was_asked_for() {
+    let store = two();
+    let ours = settings(Some(TOKEN), false);
+    for (asked, to) in [
+        ("/check/health", "/check/health"),
+        ("/incident/inc_0123", "/incident/inc_0123"),
+        ("/", "/"),
+        ("/metrics", "/"),
+        ("/check/a/../../session/end", "/"),
+        ("/check/%0d%0aset-cookie:x", "/"),
+        ("//evil.example/check/x", "/"),
+        ("/check/x\"><script>", "/"),
+    ] {
+        let page = Request {
+            path: asked,
+            accept: "text/html",
+            ..GET
+        };
+        let page = respond(&store, &ours, &page);
+        let text = String::from_utf8(page.body).unwrap();
+        let hidden = format!("name=\"to\" value=\"{to}\"");
+        assert_eq!(text.contains(&hidden), to != "/", "{asked}: {text}");
+        let body = format!("token={TOKEN}&to={}", asked.replace('%', "%25"));
+        let form = Request {
+            verb: Verb::Post,
+            path: "/session",
+            body: body.as_bytes(),
+            ..GET
+        };
+        let response = respond(&store, &ours, &form);
+        assert_eq!(
+            (response.status, header(&response, "location")),
+            (303, Some(to)),
+            "{asked}"
+        );
+    }
+}
+
 #[test]
 fn the_form_gives_a_cookie_that_ends_by_itself_and_with_the_token() {
     let store = two();

@@ -78,8 +78,8 @@ impl Kind {
             Kind::ControlCheck => [COMMON, SHELL, TARGET, TLS, CONTROL].concat(),
             Kind::DerpCheck => [COMMON, SHELL, TARGET, TLS, OPTIONAL].concat(),
             Kind::StunCheck => [COMMON, SHELL, TARGET, OPTIONAL].concat(),
-            Kind::Alert => [ALERT, ALERT_SHELL, channel::VARIABLES].concat(),
-            Kind::Status => STATUS.to_vec(),
+            Kind::Alert => [ALERT, ALERT_SHELL, LOOKING, channel::VARIABLES].concat(),
+            Kind::Status => [STATUS, LOOKING].concat(),
         };
         let mut all: Vec<String> = own.into_iter().map(str::to_owned).collect();
         if self == Kind::Alert {
@@ -106,11 +106,15 @@ impl Kind {
     }
 }
 
-/// Read by the guest shell, for every check: whom to ring, who may run it over HTTP.
-const SHELL: &[&str] = &["alert_url", "check_token"];
+/// Read by the guest shell, for every check: whom to ring and with what, who may run it
+/// over HTTP.
+const SHELL: &[&str] = &["alert_url", "check_token", "ring_token", "schedule_key"];
 
-/// Read by the alert component's shell: who may say what an operator says.
-const ALERT_SHELL: &[&str] = &["operator_token"];
+/// Read by the alert component's shell: who may say what an operator says, who may ring.
+const ALERT_SHELL: &[&str] = &["operator_token", "ring_token", "schedule_key"];
+
+/// Read by the shell of what looks at every check: which there are.
+const LOOKING: &[&str] = &["checks"];
 
 const COMMON: &[&str] = &[
     "check",
@@ -127,6 +131,7 @@ const COMMON: &[&str] = &[
     "timeout",
     "failure_threshold",
     "success_threshold",
+    "not_offered",
 ];
 
 const HTTP: &[&str] = &[
@@ -198,12 +203,12 @@ mod tests {
             kind.mistakes(&get);
             let mut known: BTreeSet<String> = kind.variables().into_iter().collect();
             let shell = match kind {
-                Kind::Status => &[],
-                Kind::Alert => ALERT_SHELL,
-                _ => SHELL,
+                Kind::Status => LOOKING.to_vec(),
+                Kind::Alert => [ALERT_SHELL, LOOKING].concat(),
+                _ => SHELL.to_vec(),
             };
             for name in shell {
-                known.remove(*name);
+                known.remove(name);
             }
             assert_eq!(known, *asked.borrow(), "{kind:?}");
         }

@@ -57,6 +57,9 @@ pub struct Common {
     pub role: Option<Role>,
     /// `flapping`: `on` (default) or `off`.
     pub flapping: bool,
+    /// `not_offered`: why the place where this runs does not let the check ask anything, as
+    /// `watchbell manifest` writes it; none where it does.
+    pub not_offered: Option<String>,
     pub pace: Pace,
     /// `timeout`: the one deadline over everything a probe does; default 10 s,
     /// below the retry interval, at most 25 s.
@@ -158,6 +161,7 @@ impl Common {
                 "off" => Some(false),
                 _ => None,
             }),
+            not_offered: bounded(r, "not_offered", RUNBOOK_CHARS_MAX),
             label: bounded(r, "label", LABEL_CHARS_MAX).unwrap_or_else(|| check.clone()),
             check,
             service,
