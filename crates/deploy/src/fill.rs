@@ -40,7 +40,10 @@ mod tests {
 
     #[test]
     fn a_block_keeps_the_indentation_of_its_mark() {
-        let filled = fill("a: |\n  @b@\nc: @d@/@d@\n", &[("b", "x\n\n y\n"), ("d", "1")]);
+        let filled = fill(
+            "a: |\n  @b@\nc: @d@/@d@\n",
+            &[("b", "x\n\n y\n"), ("d", "1")],
+        );
         assert_eq!(filled, "a: |\n  x\n\n   y\nc: 1/1\n");
     }
 }

@@ -78,12 +78,24 @@ mod tests {
     #[test]
     fn an_origin_is_a_scheme_a_host_and_a_port() {
         for (text, want) in [
-            ("https://watchbell.example.com", "https://watchbell.example.com"),
-            ("https://watchbell.example.com/", "https://watchbell.example.com"),
-            ("HTTPS://Watchbell.Example.com:443", "https://watchbell.example.com"),
+            (
+                "https://watchbell.example.com",
+                "https://watchbell.example.com",
+            ),
+            (
+                "https://watchbell.example.com/",
+                "https://watchbell.example.com",
+            ),
+            (
+                "HTTPS://Watchbell.Example.com:443",
+                "https://watchbell.example.com",
+            ),
             ("http://127.0.0.1:3000", "http://127.0.0.1:3000"),
             ("http://[::1]:3000", "http://[::1]:3000"),
-            ("http://watchbell.monitoring.svc", "http://watchbell.monitoring.svc"),
+            (
+                "http://watchbell.monitoring.svc",
+                "http://watchbell.monitoring.svc",
+            ),
         ] {
             let origin: Result<Origin, String> = text.parse();
             assert_eq!(origin.unwrap().as_str(), want, "{text:?}");
@@ -96,10 +108,22 @@ mod tests {
             ("", "relative URL without a base"),
             ("watchbell.example.com", "relative URL without a base"),
             ("ftp://watchbell.example.com", "scheme \"ftp\""),
-            ("https://u:hunter2@watchbell.example.com", "a user name or a password"),
-            ("https://watchbell.example.com/x", "a path, a query or a fragment"),
-            ("https://watchbell.example.com/?a", "a path, a query or a fragment"),
-            ("https://watchbell.example.com/#a", "a path, a query or a fragment"),
+            (
+                "https://u:hunter2@watchbell.example.com",
+                "a user name or a password",
+            ),
+            (
+                "https://watchbell.example.com/x",
+                "a path, a query or a fragment",
+            ),
+            (
+                "https://watchbell.example.com/?a",
+                "a path, a query or a fragment",
+            ),
+            (
+                "https://watchbell.example.com/#a",
+                "a path, a query or a fragment",
+            ),
             ("https://a$(id)b", "host \"a$(id)b\""),
             ("https://a'b", "host \"a'b\""),
             ("https://a;b", "host \"a;b\""),
@@ -108,7 +132,10 @@ mod tests {
             let origin: Result<Origin, String> = text.parse();
             let error = origin.unwrap_err();
             assert!(error.contains(want), "{text:?}: {error}");
-            assert!(error.contains("want an http:// or https:// address"), "{error}");
+            assert!(
+                error.contains("want an http:// or https:// address"),
+                "{error}"
+            );
             assert!(!error.contains("hunter2"), "{error}");
         }
     }

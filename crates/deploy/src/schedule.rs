@@ -152,7 +152,10 @@ impl Schedule<'_> {
                 let cronjob = cronjob(&cron, CHECK_TOKEN_SECRET, CHECK_TOKEN_KEY);
                 vec![File {
                     name: "watchbell-schedule.yaml",
-                    text: fill(KUBERNETES, &[("script", &token_file()), ("cronjob", &cronjob)]),
+                    text: fill(
+                        KUBERNETES,
+                        &[("script", &token_file()), ("cronjob", &cronjob)],
+                    ),
                 }]
             }
             Scheduler::Systemd => vec![

@@ -35,7 +35,9 @@ impl Every {
             return Ok(Self { seconds });
         }
         let want = match scheduler {
-            Scheduler::Systemd => "seconds from 5s that divide the minute, or minutes that divide the hour",
+            Scheduler::Systemd => {
+                "seconds from 5s that divide the minute, or minutes that divide the hour"
+            }
             Scheduler::GithubActions => "minutes from 5m that divide the hour",
             _ => "whole minutes that divide the hour, for five fields know no seconds",
         };
@@ -90,7 +92,10 @@ mod tests {
             (Systemd, 20, "* * * * *", "*:*:00/20"),
         ] {
             let every = Every::of(scheduler, Duration::from_secs(every_s)).unwrap();
-            assert_eq!((every.cron().as_str(), every.calendar().as_str()), (cron, calendar));
+            assert_eq!(
+                (every.cron().as_str(), every.calendar().as_str()),
+                (cron, calendar)
+            );
         }
     }
 
@@ -98,14 +103,46 @@ mod tests {
     fn what_it_cannot_keep_is_refused_with_what_it_can() {
         use Scheduler::{Crontab, GithubActions, Systemd};
         for (scheduler, every, want) in [
-            (Crontab, Duration::from_secs(20), "got 20s, want whole minutes"),
-            (Crontab, Duration::from_secs(90), "got 90s, want whole minutes"),
-            (Crontab, Duration::from_secs(7 * 60), "got 420s, want whole minutes"),
-            (Crontab, Duration::from_secs(2 * HOUR_S), "got 7200s, want whole minutes"),
-            (Crontab, Duration::from_millis(60_500), "got 60.5s, want whole minutes"),
-            (GithubActions, Duration::from_secs(240), "got 240s, want minutes from 5m"),
-            (Systemd, Duration::from_secs(4), "got 4s, want seconds from 5s"),
-            (Systemd, Duration::from_secs(7), "got 7s, want seconds from 5s"),
+            (
+                Crontab,
+                Duration::from_secs(20),
+                "got 20s, want whole minutes",
+            ),
+            (
+                Crontab,
+                Duration::from_secs(90),
+                "got 90s, want whole minutes",
+            ),
+            (
+                Crontab,
+                Duration::from_secs(7 * 60),
+                "got 420s, want whole minutes",
+            ),
+            (
+                Crontab,
+                Duration::from_secs(2 * HOUR_S),
+                "got 7200s, want whole minutes",
+            ),
+            (
+                Crontab,
+                Duration::from_millis(60_500),
+                "got 60.5s, want whole minutes",
+            ),
+            (
+                GithubActions,
+                Duration::from_secs(240),
+                "got 240s, want minutes from 5m",
+            ),
+            (
+                Systemd,
+                Duration::from_secs(4),
+                "got 4s, want seconds from 5s",
+            ),
+            (
+                Systemd,
+                Duration::from_secs(7),
+                "got 7s, want seconds from 5s",
+            ),
             (Systemd, Duration::ZERO, "got 0ns, want seconds from 5s"),
         ] {
             let error = Every::of(scheduler, every).unwrap_err();
