@@ -3,6 +3,7 @@
 
 pub mod entries;
 mod fill;
+pub mod kustomize;
 
 pub mod origin;
 pub mod schedule;

@@ -129,10 +129,7 @@ impl Schedule<'_> {
                 "scheduler {scheduler}: got no --url, want the application's address"
             ))
         })?;
-        let token_file = || {
-            let token = fill(TOKEN_FROM_FILE, &[("token_file", TOKEN_FILE)]);
-            call_script(self.entries, origin, &token)
-        };
+        let token_file = || call_script_with_token_file(self.entries, origin);
         let script = || File {
             name: SCRIPT_NAME,
             text: token_file(),
