@@ -56,8 +56,9 @@ const SOCKETS: &str = "target-sockets";
 /// With every reason why there is none, by file and line of the hand-written one.
 pub fn write(options: &LoadOptions, wish: &Wish) -> Result<Written, Vec<Finding>> {
     let mut mistakes = validate(options);
-    mistakes.retain(|f| f.level == Level::Error && f.id != LACKS_VALUE);
-    if !mistakes.is_empty() {
+    mistakes.retain(|f| f.id != LACKS_VALUE);
+    if mistakes.iter().any(|f| f.level == Level::Error) {
+        mistakes.retain(|f| f.level == Level::Error);
         return Err(mistakes);
     }
     let source = Source::read(options)?;
@@ -82,7 +83,12 @@ pub fn write(options: &LoadOptions, wish: &Wish) -> Result<Written, Vec<Finding>
     };
     let (demand, mut found) = validate_text(&as_written, text.clone(), wish.target);
     found.retain(|f| f.id != LACKS_VALUE && f.id != TEMPLATE && !(wish.sockets && f.id == SOCKETS));
+    // What is wrong around the manifest was found with the hand-written one: a value may be for
+    // a variable that only that has.
+    found.retain(|f| f.file == as_written.manifest.display().to_string());
+    mistakes.retain(|f| f.file != source.name);
     let mut all: Vec<Finding> = found.into_iter().map(|f| source.place(f)).collect();
+    all.append(&mut mistakes);
     all.append(&mut draft.refusals);
     all.sort();
     all.dedup();

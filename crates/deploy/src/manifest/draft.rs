@@ -237,10 +237,14 @@ pub(super) const PERMISSIONS: &str = "allowed_outbound_hosts";
 
 /// A value in a table, with the blanks and comments around the one before it.
 pub(super) fn put(table: &mut dyn TableLike, name: &str, mut value: Value) {
-    if let Some(old) = table.get(name).and_then(Item::as_value) {
-        *value.decor_mut() = old.decor().clone();
+    // Inserting would take the comment above with the old key.
+    match table.get_mut(name).and_then(Item::as_value_mut) {
+        Some(old) => {
+            *value.decor_mut() = old.decor().clone();
+            *old = value;
+        }
+        None => drop(table.insert(name, Item::Value(value))),
     }
-    table.insert(name, Item::Value(value));
 }
 
 /// What to tell the operator: what several components share, once.

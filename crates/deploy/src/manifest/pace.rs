@@ -60,9 +60,17 @@ fn change(draft: &mut Draft<'_>, id: &str, key: &str, old: Duration, new: Durati
     if new == old {
         return;
     }
-    let (old, new) = (show_duration(old), show_duration(new));
+    let (old, new) = (shown(old), shown(new));
     draft.set(id, key, &new);
     draft.notes.of(id, format!("{key} is {new}, not {old}"));
+}
+
+/// As stanzas say it: short ones in seconds, so that they compare at a glance.
+fn shown(duration: Duration) -> String {
+    match duration.as_secs() {
+        s @ 60..120 if duration.subsec_nanos() == 0 => format!("{s}s"),
+        _ => show_duration(duration),
+    }
 }
 
 fn up_to_multiple(value: Duration, pace: Duration) -> Duration {
