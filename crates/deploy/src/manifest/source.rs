@@ -64,7 +64,7 @@ impl Source {
     /// it: what was written has other lines, and nobody is to mend it.
     pub fn place(&self, finding: Finding) -> Finding {
         Finding {
-            line: self.line(&finding.key),
+            line: finding.line.and_then(|_| self.line(&finding.key)),
             file: self.name.clone(),
             ..finding
         }
