@@ -8,9 +8,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use watchbell_app::LoadOptions;
+use watchbell_app::{LoadOptions, Target};
 
-use crate::{check, compiled, demo, operate, say, status, terminal, up, validate};
+use crate::{check, compiled, demo, manifest, operate, say, status, terminal, up, validate};
 
 /// A command that could not do what it was asked.
 pub const EXIT_FAILED: u8 = 1;
@@ -42,6 +42,11 @@ enum Command {
     ///
     /// Exit code 0: none, 1: warnings, 2: errors.
     Validate(ValidateArgs),
+    /// Write the manifest for a place to run, made from spin.toml
+    ///
+    /// What was changed, and what the place allows of what is asked of it, is told on standard
+    /// error. Exit code 0: written, 2: refused, with every reason.
+    Manifest(manifest::ManifestArgs),
     /// Watch a stand-in for Headscale that is broken twice, and see the alerts
     Demo(DemoArgs),
     #[command(flatten)]
@@ -133,6 +138,9 @@ pub struct DemoArgs {
 pub struct ValidateArgs {
     #[command(flatten)]
     pub app: AppArgs,
+    /// Where it is to run: spin, spinkube, fermyon-cloud or akamai
+    #[arg(long, default_value_t = Target::Spin)]
+    pub target: Target,
     /// Print one JSON array instead
     #[arg(long)]
     pub json: bool,
@@ -173,6 +181,7 @@ pub fn main() -> ExitCode {
         // Its exit codes are a plugin's, also for what went wrong before the check.
         Command::Check(args) => return check::main(&args),
         Command::Validate(args) => validate::main(&args),
+        Command::Manifest(args) => manifest::main(&args),
         Command::Look(look) => status::main(&look),
         Command::Operate(wish) => operate::main(&wish),
         Command::Demo(args) => manifest_at(&args.from).and_then(|path| demo::main(&path)),

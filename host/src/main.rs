@@ -18,6 +18,7 @@ mod http_server;
 mod key_value;
 mod lock;
 mod logs;
+mod manifest;
 mod nagios;
 mod operate;
 mod outbound_http;

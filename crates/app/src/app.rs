@@ -7,6 +7,7 @@ use crate::finding::Finding;
 use crate::permissions::{AllowedHosts, BlockedNetworks, PermissionError};
 use crate::runtime_config::{ClientTls, OutboundHttp, Store};
 use crate::schedule::Schedule;
+use crate::target::Target;
 use crate::validate::Kind;
 use crate::variables::Variables;
 
@@ -102,8 +103,14 @@ pub struct CronTrigger {
 impl App {
     /// The application, or every finding when one of them keeps it from starting.
     pub fn load(options: &LoadOptions) -> Result<Self, Vec<Finding>> {
-        let (app, findings) = crate::validate::examine(options);
-        match app {
+        Self::load_for(options, Target::Spin)
+    }
+
+    /// As [`App::load`], where the target's refusals keep it from starting, too.
+    pub fn load_for(options: &LoadOptions, target: Target) -> Result<Self, Vec<Finding>> {
+        let examined = crate::validate::examine(options, target);
+        let findings = examined.findings;
+        match examined.app {
             Some(app) => Ok(Self { findings, ..app }),
             None => Err(findings),
         }

@@ -25,5 +25,6 @@ pub use route::route_pattern;
 pub use runtime_config::{ClientCertificate, ClientTls, ClientTlsEntry, OutboundHttp, Store};
 pub use schedule::{Period, Schedule, ScheduleError};
 pub use target::{Limits, Target};
-pub use validate::{Kind, validate};
-pub use variables::Variables;
+pub use template::{Template, Unclosed};
+pub use validate::{Demand, Kind, application_variables, validate, validate_for, validate_text};
+pub use variables::{ApplicationVariable, Variables};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// A parsed template.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Template(Vec<Part>);
+pub struct Template(Vec<Part>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
@@ -14,7 +14,7 @@ enum Part {
 
 /// The one way a template can be malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Unclosed;
+pub struct Unclosed;
 
 impl Template {
     pub fn parse(text: &str) -> Result<Self, Unclosed> {

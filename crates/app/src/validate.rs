@@ -1,14 +1,17 @@
 //! Every mistake at once: reads all there is, and checks each part against the others.
 
 mod cron;
+mod demand;
 mod kind;
 mod permissions;
 mod resolve;
 mod settings;
+mod target;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+pub use demand::Demand;
 pub use kind::Kind;
 
 use crate::app::{App, Build, Component, CronTrigger, HttpTrigger, LoadOptions};
@@ -17,9 +20,10 @@ use crate::finding::{Finding, Place, Report, quoted};
 use crate::manifest::{ComponentEntry, Manifest};
 use crate::names::{is_kebab, is_label, suggest};
 use crate::route::{self, route_pattern};
-use crate::runtime_config::{RuntimeConfig, Store};
+use crate::runtime_config::{Provider, RuntimeConfig, Store};
 use crate::schedule::Schedule;
-use crate::variables::{Sources, Values, Wanted};
+use crate::target::Target;
+use crate::variables::{ApplicationVariable, Declared, Sources, Values, Wanted};
 use resolve::Resolved;
 use watchbell_core::settings::parse_host;
 use watchbell_core::target::Url;
@@ -34,29 +38,61 @@ const ALERT_ROUTE: &str = "/alert";
 
 /// Every mistake in the manifest, the variables and the runtime config, by file and line.
 pub fn validate(options: &LoadOptions) -> Vec<Finding> {
-    examine(options).1
+    validate_for(options, Target::Spin)
 }
 
-/// The application, unless something keeps it from starting, and every finding.
-pub(crate) fn examine(options: &LoadOptions) -> (Option<App>, Vec<Finding>) {
+/// As [`validate`], and what the target refuses on top.
+pub fn validate_for(options: &LoadOptions, target: Target) -> Vec<Finding> {
+    examine(options, target).findings
+}
+
+/// As [`validate_for`], of a manifest that is not in its file yet, and what it asks of the
+/// target. `options.manifest` is the path that it will have.
+pub fn validate_text(
+    options: &LoadOptions,
+    text: String,
+    target: Target,
+) -> (Demand, Vec<Finding>) {
+    let source = Source::new(options.manifest.display().to_string(), text);
+    let examined = examine_source(options, Some(source), target, Report::default());
+    (examined.demand, examined.findings)
+}
+
+/// What reading everything gives.
+pub(crate) struct Examined {
+    /// Unless something keeps it from starting.
+    pub app: Option<App>,
+    pub demand: Demand,
+    pub findings: Vec<Finding>,
+}
+
+pub(crate) fn examine(options: &LoadOptions, target: Target) -> Examined {
     let mut report = Report::default();
     let path = absolute(options.cwd.join(&options.manifest));
+    let source = source(&options.manifest, &path, &mut report);
+    examine_source(options, source, target, report)
+}
+
+fn examine_source(
+    options: &LoadOptions,
+    manifest: Option<Source>,
+    target: Target,
+    mut report: Report,
+) -> Examined {
+    let path = absolute(options.cwd.join(&options.manifest));
     let dir = path.parent().map(Path::to_path_buf).unwrap_or_default();
-    let manifest =
-        source(&options.manifest, &path, &mut report).map(|s| Manifest::read(&s, &mut report));
+    let manifest = manifest.map(|s| Manifest::read(&s, &mut report));
     let mut config = runtime_config(options, &mut report);
     let Some(manifest) = manifest else {
-        return (None, report.finish(&[]));
+        return Examined {
+            app: None,
+            demand: Demand::default(),
+            findings: report.finish(&[]),
+        };
     };
 
-    let names: BTreeSet<String> = manifest.variables.iter().map(|v| v.name.clone()).collect();
-    let wanted = Wanted {
-        names: &names,
-        env: &options.env,
-        cwd: &options.cwd,
-    };
     let providers = std::mem::take(&mut config.providers);
-    let sources = Sources::read(&options.variables, providers, &wanted, &mut report);
+    let sources = sources(options, &manifest, providers, &mut report);
     let values = Values::resolve(&manifest.variables, &sources, &options.fill, &mut report);
 
     let resolved: Vec<Resolved<'_>> = manifest
@@ -69,17 +105,19 @@ pub(crate) fn examine(options: &LoadOptions) -> (Option<App>, Vec<Finding>) {
 
     unused_variables(&manifest, &mut report);
     wasm_files(&manifest, &dir, &mut report);
-    triggers(&manifest, &mut report);
+    triggers(&manifest, target, &mut report);
     labels(&manifest, &stores, &mut report);
     runtime(options, &manifest, &config, &mut report);
     for component in &resolved {
-        settings::check(component, &manifest, &mut report);
-        permissions::check(component, &mut report);
+        settings::check(component, &manifest, target, &mut report);
+        permissions::check(component, target, &mut report);
     }
-    let schedules = cron::check(&manifest, &resolved, &mut report);
+    let schedules = cron::check(&manifest, &resolved, target, &mut report);
     alerting(&manifest, &resolved, &mut report);
     showing(&manifest, &resolved, &mut report);
     private_roots(&resolved, &config, &mut report);
+    let demand = Demand::of(&manifest, &resolved, target);
+    target::check(&manifest, &resolved, &demand, target, &mut report);
 
     let app = (!report.stops_start()).then(|| App {
         name: manifest.name.clone(),
@@ -112,7 +150,45 @@ pub(crate) fn examine(options: &LoadOptions) -> (Option<App>, Vec<Finding>) {
         dir: dir.clone(),
         findings: Vec::new(),
     });
-    (app, report.finish(&values.secrets()))
+    Examined {
+        app,
+        demand,
+        findings: report.finish(&values.secrets()),
+    }
+}
+
+/// The application's variables by name, with the values that they have now. What is wrong
+/// with them is for [`validate`] to tell.
+pub fn application_variables(options: &LoadOptions) -> BTreeMap<String, ApplicationVariable> {
+    let mut untold = Report::default();
+    let path = absolute(options.cwd.join(&options.manifest));
+    let manifest = source(&options.manifest, &path, &mut untold)
+        .map(|s| Manifest::read(&s, &mut untold))
+        .unwrap_or_default();
+    let providers = runtime_config(options, &mut untold).providers;
+    let sources = sources(options, &manifest, providers, &mut untold);
+    let values = Values::resolve(&manifest.variables, &sources, &options.fill, &mut untold);
+    let variable = |d: &Declared| ApplicationVariable {
+        value: values.values.get(&d.name).cloned(),
+        secret: d.secret,
+    };
+    let declared = manifest.variables.iter();
+    declared.map(|d| (d.name.clone(), variable(d))).collect()
+}
+
+fn sources(
+    options: &LoadOptions,
+    manifest: &Manifest,
+    providers: Vec<Provider>,
+    report: &mut Report,
+) -> Sources {
+    let names: BTreeSet<String> = manifest.variables.iter().map(|v| v.name.clone()).collect();
+    let wanted = Wanted {
+        names: &names,
+        env: &options.env,
+        cwd: &options.cwd,
+    };
+    Sources::read(&options.variables, providers, &wanted, report)
 }
 
 fn source(shown: &Path, path: &Path, report: &mut Report) -> Option<Source> {
@@ -233,7 +309,7 @@ fn wasm_files(manifest: &Manifest, dir: &Path, report: &mut Report) {
     }
 }
 
-fn triggers(manifest: &Manifest, report: &mut Report) {
+fn triggers(manifest: &Manifest, target: Target, report: &mut Report) {
     let ids: Vec<&str> = manifest.components.iter().map(|c| c.id.as_str()).collect();
     let http = manifest.http.iter().map(|t| &t.component);
     let cron = manifest.cron.iter().map(|t| &t.component);
@@ -248,7 +324,10 @@ fn triggers(manifest: &Manifest, report: &mut Report) {
         let (route, place) = &trigger.route;
         if let Some(first) = routes.insert(route_pattern(route), trigger.component.0.as_str()) {
             let want = format!("a route of its own: {first} has it too");
-            report.error("route-duplicate", place, &quoted(route), &want);
+            match target.limits().duplicate_routes {
+                true => report.error("route-duplicate", place, &quoted(route), &want),
+                false => report.stop("route-duplicate", place, &quoted(route), &want),
+            }
         }
     }
 }

@@ -17,7 +17,7 @@ mod tcp;
 
 pub use alert::AlertSettings;
 pub use certificate::{CertificateSettings, Threshold};
-pub use common::{Common, Pace, Severity, parse_duration};
+pub use common::{Common, Pace, Severity, parse_duration, show as show_duration};
 pub use control::ControlSettings;
 pub use derp::DerpSettings;
 pub use endpoint::Endpoint;

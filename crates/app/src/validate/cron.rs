@@ -14,6 +14,7 @@ use super::resolve::Resolved;
 use crate::finding::{Report, quoted};
 use crate::manifest::{CronEntry, Manifest};
 use crate::schedule::{Period, Schedule};
+use crate::target::Target;
 
 /// Whatever a ring did not deliver waits for the sweep, an outage among it: no longer
 /// than the default interval between two probes.
@@ -23,6 +24,7 @@ const SWEEP_MAX_S: u64 = 60;
 pub(super) fn check(
     manifest: &Manifest,
     resolved: &[Resolved<'_>],
+    target: Target,
     report: &mut Report,
 ) -> Vec<Option<Schedule>> {
     let schedules: Vec<Option<Schedule>> = manifest
@@ -30,6 +32,10 @@ pub(super) fn check(
         .iter()
         .map(|entry| read(entry, report))
         .collect();
+    // Without cron something outside calls, as often as the operator says that it does.
+    if !target.limits().cron {
+        return schedules;
+    }
     for component in resolved {
         let triggers: Vec<_> = manifest
             .cron

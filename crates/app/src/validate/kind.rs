@@ -38,7 +38,11 @@ impl Kind {
 
     /// `None` for a component that is not ours, of which only Spin's rules are asked.
     pub(crate) fn of(component: &ComponentEntry) -> Option<Self> {
-        let (source, _) = component.source.as_ref()?;
+        Self::of_source(&component.source.as_ref()?.0)
+    }
+
+    /// By a wasm file's path.
+    pub fn of_source(source: &str) -> Option<Self> {
         let stem = Path::new(source).file_stem()?.to_str()?.replace('-', "_");
         Self::ALL.into_iter().find(|k| k.stem() == stem)
     }
@@ -63,6 +67,11 @@ impl Kind {
             self,
             Kind::CertificateCheck | Kind::ControlCheck | Kind::DerpCheck
         )
+    }
+
+    /// Opens TCP or UDP sockets of its own.
+    pub fn opens_sockets(self) -> bool {
+        self.is_check() && self != Kind::HttpCheck
     }
 
     pub fn is_check(self) -> bool {

@@ -9,16 +9,24 @@ use super::kind::Kind;
 use super::resolve::Resolved;
 use crate::finding::{Report, quoted};
 use crate::permissions::AllowedHosts;
+use crate::target::Target;
 
-pub(super) fn check(component: &Resolved<'_>, report: &mut Report) {
+pub(super) fn check(component: &Resolved<'_>, target: Target, report: &mut Report) {
     // What is unreadable is reported where it stands, and allows nothing anyway.
     let Ok(allowed) = &component.allowed_outbound_hosts else {
         return;
     };
-    if allowed.has_service_chaining() {
+    // Without cron every component is called over HTTP, and may call another.
+    let limits = target.limits();
+    if allowed.has_service_chaining() && limits.cron {
         let got = "a *.spin.internal host";
         let want = "the application's own address: cron components cannot call each other";
         denied(component, "permission-chaining", got, want, report);
+    }
+    if allowed.has_service_chaining() && !limits.service_chaining {
+        let got = "a *.spin.internal host";
+        let want = format!("another host: {} has no service chaining", target.title());
+        denied(component, "target-chaining", got, &want, report);
     }
     let Some(kind) = component.kind else {
         return;
@@ -36,16 +44,18 @@ pub(super) fn check(component: &Resolved<'_>, report: &mut Report) {
         }
     }
     match kind {
+        // What is not offered is not asked.
+        _ if component.text("not_offered").is_some() => {}
         Kind::HttpCheck => url(component, allowed, "url", report),
         Kind::Alert => url(component, allowed, "webhook_url", report),
-        Kind::TcpCheck | Kind::ControlCheck => target(component, allowed, "tcp", report),
+        Kind::TcpCheck | Kind::ControlCheck => socket(component, allowed, "tcp", report),
         // What is switched off reaches nothing.
         Kind::DerpCheck | Kind::StunCheck if component.text("presence") == Some("off") => {}
-        Kind::DerpCheck => target(component, allowed, "tcp", report),
-        Kind::StunCheck => target(component, allowed, "udp", report),
+        Kind::DerpCheck => socket(component, allowed, "tcp", report),
+        Kind::StunCheck => socket(component, allowed, "udp", report),
         // Without TLS the check is off and reaches nothing.
         Kind::CertificateCheck if component.text("scheme") != Some("http") => {
-            target(component, allowed, "tcp", report);
+            socket(component, allowed, "tcp", report);
         }
         Kind::CertificateCheck => {}
         Kind::Status if !component.entry.allowed_outbound_hosts.is_empty() => {
@@ -75,7 +85,7 @@ fn url(component: &Resolved<'_>, allowed: &AllowedHosts, name: &str, report: &mu
 
 /// A socket's permissions are matched by address: the target's, when it is one, or
 /// some address at that port, when it is a name.
-fn target(component: &Resolved<'_>, allowed: &AllowedHosts, scheme: &str, report: &mut Report) {
+fn socket(component: &Resolved<'_>, allowed: &AllowedHosts, scheme: &str, report: &mut Report) {
     let port = component.text("port").and_then(|t| t.parse::<u16>().ok());
     let host = component.text("host").and_then(parse_host);
     let (Some(port), Some(host)) = (port, host) else {

@@ -9,9 +9,15 @@ use super::resolve::Resolved;
 use crate::finding::{Place, Report, quoted};
 use crate::manifest::Manifest;
 use crate::names::suggest;
+use crate::target::Target;
 use crate::template::Template;
 
-pub(super) fn check(component: &Resolved<'_>, manifest: &Manifest, report: &mut Report) {
+pub(super) fn check(
+    component: &Resolved<'_>,
+    manifest: &Manifest,
+    target: Target,
+    report: &mut Report,
+) {
     secrets(component, report);
     let Some(kind) = component.kind else {
         return;
@@ -26,7 +32,7 @@ pub(super) fn check(component: &Resolved<'_>, manifest: &Manifest, report: &mut 
     }
     if kind.is_check() {
         id(component, report);
-        alert_url(component, manifest, report);
+        alert_url(component, manifest, target, report);
     }
     match kind {
         kind if kind.speaks_tls() => certificates(component, report),
@@ -101,13 +107,15 @@ fn id(component: &Resolved<'_>, report: &mut Report) {
     }
 }
 
-fn alert_url(component: &Resolved<'_>, manifest: &Manifest, report: &mut Report) {
+fn alert_url(component: &Resolved<'_>, manifest: &Manifest, target: Target, report: &mut Report) {
     if component.unresolved.contains("alert_url") {
         return;
     }
     let want = "the application's own address without a path, such as http://127.0.0.1:3000";
     match component.text("alert_url") {
-        // On hosts without cron, or in a test, the sweep alone may be meant.
+        // Where no component can call another, each ring is an outbound request: that the
+        // sweep alone is meant is sensible there.
+        None if !target.limits().service_chaining => {}
         None => {
             let place = shown(component, "alert_url", "nothing").0;
             let want = format!("{want}: alerts wait for the sweep");

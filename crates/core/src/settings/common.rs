@@ -248,8 +248,8 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
         .then(|| Duration::from_millis(ms))
 }
 
-/// The shortest of the units that says it exactly.
-pub(crate) fn show(duration: Duration) -> String {
+/// As [`parse_duration`] reads it, in the largest unit that says it exactly.
+pub fn show(duration: Duration) -> String {
     let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     for (scale, unit) in [
         (86_400_000, "d"),
