@@ -10,7 +10,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use watchbell_app::LoadOptions;
 
-use crate::{check, compiled, demo, operate, say, status, terminal, up, validate};
+use crate::{check, compiled, demo, operate, say, schedule, status, terminal, up, validate};
 
 /// A command that could not do what it was asked.
 pub const EXIT_FAILED: u8 = 1;
@@ -42,6 +42,10 @@ enum Command {
     ///
     /// Exit code 0: none, 1: warnings, 2: errors.
     Validate(ValidateArgs),
+    /// Write what calls the application where nothing fires its cron triggers
+    Schedule(schedule::ScheduleArgs),
+    /// Write a Kustomize base: the application on SpinKube
+    Kustomize(schedule::KustomizeArgs),
     /// Watch a stand-in for Headscale that is broken twice, and see the alerts
     Demo(DemoArgs),
     #[command(flatten)]
@@ -173,6 +177,8 @@ pub fn main() -> ExitCode {
         // Its exit codes are a plugin's, also for what went wrong before the check.
         Command::Check(args) => return check::main(&args),
         Command::Validate(args) => validate::main(&args),
+        Command::Schedule(args) => schedule::schedule(&args),
+        Command::Kustomize(args) => schedule::kustomize(&args),
         Command::Look(look) => status::main(&look),
         Command::Operate(wish) => operate::main(&wish),
         Command::Demo(args) => manifest_at(&args.from).and_then(|path| demo::main(&path)),

@@ -25,5 +25,5 @@ pub use route::route_pattern;
 pub use runtime_config::{ClientCertificate, ClientTls, ClientTlsEntry, OutboundHttp, Store};
 pub use schedule::{Period, Schedule, ScheduleError};
 pub use target::{Limits, Target};
-pub use validate::{Kind, validate};
-pub use variables::Variables;
+pub use validate::{Kind, application_variables, validate};
+pub use variables::{ApplicationVariable, Variables};

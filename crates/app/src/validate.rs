@@ -17,9 +17,9 @@ use crate::finding::{Finding, Place, Report, quoted};
 use crate::manifest::{ComponentEntry, Manifest};
 use crate::names::{is_kebab, is_label, suggest};
 use crate::route::{self, route_pattern};
-use crate::runtime_config::{RuntimeConfig, Store};
+use crate::runtime_config::{Provider, RuntimeConfig, Store};
 use crate::schedule::Schedule;
-use crate::variables::{Sources, Values, Wanted};
+use crate::variables::{ApplicationVariable, Declared, Sources, Values, Wanted};
 use resolve::Resolved;
 use watchbell_core::settings::parse_host;
 use watchbell_core::target::Url;
@@ -49,14 +49,8 @@ pub(crate) fn examine(options: &LoadOptions) -> (Option<App>, Vec<Finding>) {
         return (None, report.finish(&[]));
     };
 
-    let names: BTreeSet<String> = manifest.variables.iter().map(|v| v.name.clone()).collect();
-    let wanted = Wanted {
-        names: &names,
-        env: &options.env,
-        cwd: &options.cwd,
-    };
     let providers = std::mem::take(&mut config.providers);
-    let sources = Sources::read(&options.variables, providers, &wanted, &mut report);
+    let sources = sources(options, &manifest, providers, &mut report);
     let values = Values::resolve(&manifest.variables, &sources, &options.fill, &mut report);
 
     let resolved: Vec<Resolved<'_>> = manifest
@@ -113,6 +107,45 @@ pub(crate) fn examine(options: &LoadOptions) -> (Option<App>, Vec<Finding>) {
         findings: Vec::new(),
     });
     (app, report.finish(&values.secrets()))
+}
+
+/// The application's variables by name, with the values that they have now, and what is
+/// wrong with the texts that give them. That a required one has none is not among it.
+pub fn application_variables(
+    options: &LoadOptions,
+) -> (BTreeMap<String, ApplicationVariable>, Vec<Finding>) {
+    let mut report = Report::default();
+    let path = absolute(options.cwd.join(&options.manifest));
+    // The manifest's own mistakes are for `validate` to tell.
+    let manifest = source(&options.manifest, &path, &mut Report::default())
+        .map(|s| Manifest::read(&s, &mut Report::default()))
+        .unwrap_or_default();
+    let providers = runtime_config(options, &mut report).providers;
+    let sources = sources(options, &manifest, providers, &mut report);
+    let declared = &manifest.variables;
+    let values = Values::resolve(declared, &sources, &options.fill, &mut Report::default());
+    let findings = report.finish(&values.secrets());
+    let variable = |d: &Declared| ApplicationVariable {
+        value: values.values.get(&d.name).cloned(),
+        secret: d.secret,
+    };
+    let variables = declared.iter().map(|d| (d.name.clone(), variable(d)));
+    (variables.collect(), findings)
+}
+
+fn sources(
+    options: &LoadOptions,
+    manifest: &Manifest,
+    providers: Vec<Provider>,
+    report: &mut Report,
+) -> Sources {
+    let names: BTreeSet<String> = manifest.variables.iter().map(|v| v.name.clone()).collect();
+    let wanted = Wanted {
+        names: &names,
+        env: &options.env,
+        cwd: &options.cwd,
+    };
+    Sources::read(&options.variables, providers, &wanted, report)
 }
 
 fn source(shown: &Path, path: &Path, report: &mut Report) -> Option<Source> {

@@ -43,6 +43,21 @@ impl fmt::Debug for Variables {
     }
 }
 
+/// A variable of `[variables]` with the value that it has now. `Debug` shows none.
+pub struct ApplicationVariable {
+    pub value: Option<String>,
+    pub secret: bool,
+}
+
+impl fmt::Debug for ApplicationVariable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApplicationVariable")
+            .field("has_value", &self.value.is_some())
+            .field("secret", &self.secret)
+            .finish()
+    }
+}
+
 /// One entry of `[variables]`.
 pub(crate) struct Declared {
     pub name: String,
