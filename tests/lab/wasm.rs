@@ -90,8 +90,20 @@ pub(crate) fn target_dir() -> PathBuf {
     }
 }
 
+const OF_THE_TEST: [&str; 3] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_PRIMARY_PACKAGE"];
+
 fn build(command: &str) {
-    let status = Command::new("/bin/sh")
+    let mut shell = Command::new("/bin/sh");
+    // What cargo says of the test's own package would have build scripts run anew.
+    for (name, _) in std::env::vars_os() {
+        if name
+            .to_str()
+            .is_some_and(|n| OF_THE_TEST.iter().any(|p| n.starts_with(p)))
+        {
+            shell.env_remove(name);
+        }
+    }
+    let status = shell
         .args(["-c", command])
         .env("CARGO_TERM_QUIET", "true")
         .current_dir(&*REPOSITORY)

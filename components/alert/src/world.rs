@@ -8,14 +8,14 @@ use watchbell_core::store::{Failed, Store};
 use watchbell_core::time::UnixMs;
 use watchbell_guest::Deadline;
 use watchbell_guest::outgoing::{Request, post};
-use watchbell_guest::store::{self, Records};
+use watchbell_guest::store;
 
 /// A run ends after this, its last attempt included, and leaves the rest to the next
 /// sweep: the clouds cut a request at 30 s.
 const RUN_MAX: Duration = Duration::from_secs(28);
 
 pub struct Here {
-    records: Records,
+    records: Box<dyn Store>,
     deadline: Deadline,
 }
 

@@ -26,6 +26,7 @@ use crate::target::Target;
 use crate::variables::{ApplicationVariable, Declared, Sources, Values, Wanted};
 use resolve::Resolved;
 use watchbell_core::settings::parse_host;
+use watchbell_core::store::check_ids;
 use watchbell_core::target::Url;
 
 /// The label that exists without being configured.
@@ -115,6 +116,7 @@ fn examine_source(
     let schedules = cron::check(&manifest, &resolved, target, &mut report);
     alerting(&manifest, &resolved, &mut report);
     showing(&manifest, &resolved, &mut report);
+    looking(&resolved, &mut report);
     private_roots(&resolved, &config, &mut report);
     let demand = Demand::of(&manifest, &resolved, target);
     target::check(&manifest, &resolved, &demand, target, &mut report);
@@ -460,6 +462,25 @@ fn showing(manifest: &Manifest, resolved: &[Resolved<'_>], report: &mut Report) 
             let place = status.entry.place.clone();
             let want = "[[trigger.http]] with route \"/...\": its pages link from the top";
             report.warning("status-route", &place, "no such route", want);
+        }
+    }
+}
+
+/// Where keys are not listed, a check that is left out is one that nobody hears of.
+fn looking(resolved: &[Resolved<'_>], report: &mut Report) {
+    let checks = resolved
+        .iter()
+        .filter(|r| r.kind.is_some_and(Kind::is_check));
+    let ids: BTreeSet<&str> = checks.map(|r| r.entry.id.as_str()).collect();
+    for looking in resolved {
+        let Some(text) = looking.text("checks") else {
+            continue;
+        };
+        let listed: BTreeSet<&str> = check_ids(text).collect();
+        if listed != ids {
+            let place = looking.entry.variable_place("checks");
+            let want = ids.iter().copied().collect::<Vec<_>>().join(",");
+            report.error("checks-listed", &place, &quoted(text), &quoted(&want));
         }
     }
 }

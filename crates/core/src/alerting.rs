@@ -397,9 +397,9 @@ impl Seen {
         for key in world.keys()? {
             if let Some(check) = key.strip_prefix(store::MONITORS) {
                 match store::look::<Monitor>(world, &key) {
-                    Ok(store::Seen::Record(monitor)) => seen.monitors.push(monitor),
-                    Ok(store::Seen::Nothing) => {}
-                    Ok(store::Seen::Unreadable) => drop(seen.unreadable.insert(check.to_owned())),
+                    Ok(Found::Record(monitor)) => seen.monitors.push(monitor),
+                    Ok(Found::Nothing) => {}
+                    Ok(Found::Broken(_)) => drop(seen.unreadable.insert(check.to_owned())),
                     Err(why) => {
                         world.log(&why);
                         seen.unreadable.insert(check.to_owned());
@@ -440,11 +440,9 @@ fn keep<T: serde::de::DeserializeOwned>(
     all: &mut BTreeMap<String, T>,
 ) {
     match store::look::<T>(store, key) {
-        Ok(store::Seen::Record(record)) => drop(all.insert(id.to_owned(), record)),
-        Ok(store::Seen::Nothing) => {}
-        Ok(store::Seen::Unreadable) => {
-            store.log(&format!("reading key {key:?}: no record, left out"));
-        }
+        Ok(Found::Record(record)) => drop(all.insert(id.to_owned(), record)),
+        Ok(Found::Nothing) => {}
+        Ok(Found::Broken(why)) => store.log(&format!("reading key {key:?}: {why}; left out")),
         Err(why) => store.log(&why),
     }
 }

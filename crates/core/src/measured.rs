@@ -71,20 +71,15 @@ impl Measured {
         for (phase, ms) in &self.phases_ms {
             facts.insert(format!("{phase}_ms"), json!(ms));
         }
-        let mut keep = |name: &str, value: Value| {
-            if !value.is_null() {
-                facts.insert(name.to_owned(), value);
-            }
-        };
-        keep("http_status", json!(self.http_status));
-        keep("tls_version", json!(self.tls_version));
-        if let Some(shown) = &self.certificate {
-            keep("subject", json!(shown.subject));
-            keep("issuer", json!(shown.issuer));
-            keep("names", json!(shown.names));
-            keep("sha256", json!(shown.sha256));
-            keep("not_before_unix_s", json!(shown.not_before_unix_s));
-            keep("not_after_unix_s", json!(shown.not_after_unix_s));
+        let status = self
+            .http_status
+            .map(|status| ("http_status", json!(status)));
+        let version = self.tls_version.as_ref().map(|v| ("tls_version", json!(v)));
+        for (name, value) in status.into_iter().chain(version) {
+            facts.insert(name.to_owned(), value);
+        }
+        if let Value::Object(certificate) = json!(self.certificate) {
+            facts.extend(certificate);
         }
         Value::Object(facts)
     }

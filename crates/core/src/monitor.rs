@@ -157,6 +157,21 @@ pub struct Last {
     pub off: bool,
 }
 
+impl Last {
+    /// `at` is when the probe began.
+    pub fn new(outcome: &Outcome, at: UnixMs) -> Self {
+        Self {
+            at,
+            status: outcome.status,
+            kind: outcome.kind,
+            reason: outcome.reason.as_deref().map(str::to_owned),
+            detail: outcome.detail.clone(),
+            http_status: outcome.http_status,
+            off: outcome.off,
+        }
+    }
+}
+
 /// Something that happened and must be told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transition {
@@ -511,15 +526,7 @@ pub fn step_awaited(
 ) -> Monitor {
     forget_over_gap(&mut monitor, policy, now);
     remember(&mut monitor.memory, outcome);
-    let last = Last {
-        at: now,
-        status: outcome.status,
-        kind: outcome.kind,
-        reason: outcome.reason.as_deref().map(str::to_owned),
-        detail: outcome.detail.clone(),
-        http_status: outcome.http_status,
-        off: outcome.off,
-    };
+    let last = Last::new(outcome, now);
     let before = (
         monitor.last.as_ref().map(|l| l.status == Status::Failed),
         monitor.health,

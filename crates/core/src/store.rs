@@ -2,7 +2,7 @@
 
 mod listed;
 
-pub use listed::Listed;
+pub use listed::{Listed, check_ids};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -60,7 +60,7 @@ const ASIDE_MAX: u32 = 4;
 pub enum Found<T> {
     Nothing,
     Record(T),
-    /// Something that cannot be read, now set aside; why, for the operator.
+    /// Something that cannot be read; why, for the operator. The owner has set it aside.
     Broken(String),
 }
 
@@ -100,29 +100,21 @@ fn read_as<T>(
     }
 }
 
-/// What lies under a key of somebody else's.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Seen<T> {
-    Nothing,
-    Record(T),
-    /// It cannot be read, and that is the owner's to report.
-    Unreadable,
-}
-
-/// As [`read`] for who does not own the key.
-pub fn look<T: DeserializeOwned>(store: &impl Store, key: &str) -> Result<Seen<T>, Failed> {
-    Ok(match store.get(key)? {
-        None => Seen::Nothing,
-        Some(bytes) => record::decode(&bytes).map_or(Seen::Unreadable, Seen::Record),
+/// As [`read`] for who does not own the key: what cannot be read stays where it is.
+///
+/// # Errors
+/// When the store fails.
+pub fn look<T: DeserializeOwned>(store: &impl Store, key: &str) -> Result<Found<T>, Failed> {
+    Ok(match store.get(key)?.map(|bytes| record::decode(&bytes)) {
+        None => Found::Nothing,
+        Some(Ok(record)) => Found::Record(record),
+        Some(Err(why)) => Found::Broken(why.to_string()),
     })
 }
 
-/// As [`look`], where what cannot be read is as good as nothing.
+/// As [`look`], where what cannot be read is as good as nothing, and its owner's to report.
 pub fn peek<T: DeserializeOwned>(store: &impl Store, key: &str) -> Result<Option<T>, Failed> {
-    Ok(match look(store, key)? {
-        Seen::Record(record) => Some(record),
-        Seen::Nothing | Seen::Unreadable => None,
-    })
+    Ok(store.get(key)?.and_then(|b| record::decode(&b).ok()))
 }
 
 /// As [`peek`], of a packed record.

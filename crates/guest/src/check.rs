@@ -7,10 +7,10 @@ use watchbell_core::measured::Measured;
 use watchbell_core::monitor::{Definition, Last, Memory, Monitor, Policy};
 use watchbell_core::outcome::{Kind, Outcome};
 use watchbell_core::settings::{Common, Mistake, Pace, Reader, Threshold};
-use watchbell_core::store::{Found, monitor_key, read};
+use watchbell_core::store::{self, Found, monitor_key};
 use watchbell_core::time::UnixMs;
 
-use crate::store::{self, Records};
+use crate::store::Records;
 use crate::{Deadline, Failed, clock, log, ring, variables};
 
 /// What a kind of check brings; the rest is the same for all.
@@ -56,14 +56,14 @@ pub enum Wanted {
 /// The outcome as JSON, unless nothing was due and nothing wanted, or the first run is still
 /// under way.
 pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>, Failed> {
-    let records = store::open()?;
+    let records = Records::open()?;
     let now = clock::now();
     let check = variables::get("check").unwrap_or_default();
     let check = check.trim();
     if check.is_empty() {
         return Err("reading variable \"check\": got nothing, want the component's id".into());
     }
-    let found = read(&records, &monitor_key(check))?;
+    let found = store::read(&records, &monitor_key(check))?;
     if wanted == Wanted::WhenDue && resting(&records, &found, now) {
         return Ok(None);
     }
@@ -93,7 +93,10 @@ pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>, Failed> {
         Wanted::Trial => true,
     };
     if !probes {
-        return Ok(monitor.last.as_ref().map(|last| told(&monitor, last)));
+        let last = monitor.last.filter(|_| wanted == Wanted::Last);
+        let Measured { duration_ms, .. } = monitor.measured;
+        let facts = monitor.measured.facts();
+        return Ok(last.map(|last| told(check, &last, duration_ms, facts, false)));
     }
 
     let deadline = Deadline::after(common.timeout);
@@ -109,17 +112,7 @@ pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>, Failed> {
     let duration_ms = u64::try_from(duration_ms).unwrap_or(u64::MAX);
     let Report { outcome, facts } = report;
     let facts = with_status(facts, &outcome);
-    let answer = json!({
-        "check": common.check,
-        "status": outcome.status.as_str(),
-        "kind": outcome.kind.map(Kind::as_str),
-        "reason": outcome.reason,
-        "detail": outcome.detail,
-        "duration_ms": duration_ms,
-        "facts": facts,
-        "at": now.rfc3339(),
-        "ran": true,
-    });
+    let last = Last::new(&outcome, now);
     if wanted != Wanted::Trial {
         let measured = Measured::new(duration_ms, &facts);
         let probed = Probed { outcome, measured };
@@ -129,21 +122,22 @@ pub fn run<C: Check>(wanted: Wanted) -> Result<Option<Value>, Failed> {
             ring::ring();
         }
     }
-    Ok(Some(answer))
+    Ok(Some(told(check, &last, duration_ms, facts, true)))
 }
 
-/// The last outcome, as its run answered it; of the facts those that are kept.
-fn told(monitor: &Monitor, last: &Last) -> Value {
+/// An outcome as it is answered; `ran` when it is this run's. Of an earlier one's facts those
+/// that are kept.
+fn told(check: &str, last: &Last, duration_ms: u64, facts: Value, ran: bool) -> Value {
     json!({
-        "check": monitor.definition.check,
+        "check": check,
         "status": last.status.as_str(),
         "kind": last.kind.map(Kind::as_str),
         "reason": last.reason,
         "detail": last.detail,
-        "duration_ms": monitor.measured.duration_ms,
-        "facts": monitor.measured.facts(),
+        "duration_ms": duration_ms,
+        "facts": facts,
         "at": last.at.rfc3339(),
-        "ran": false,
+        "ran": ran,
     })
 }
 

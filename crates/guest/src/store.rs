@@ -1,48 +1,40 @@
 //! The key-value store, label `default`, as the rules use it.
 
 use spin_sdk::key_value::Store as Opened;
-use watchbell_core::store::{Failed, Listed, Store};
+use watchbell_core::store::{Failed, Listed, Store, check_ids};
 use watchbell_core::time::UnixMs;
 
 use crate::{clock, log, variables};
 
 /// The open store.
-pub type Records = Box<dyn Store>;
-
-/// # Errors
-/// When the host has no such store.
-pub fn open() -> Result<Records, Failed> {
-    Ok(Box::new(Default::open()?))
-}
+pub struct Records(Opened);
 
 /// For who looks at every check. With the variable `checks`, their ids, keys are neither
 /// listed nor deleted: some hosts only get and set.
 ///
 /// # Errors
-/// As [`open`].
-pub fn open_all() -> Result<Records, Failed> {
-    let store = Default::open()?;
+/// As [`Records::open`].
+pub fn open_all() -> Result<Box<dyn Store>, Failed> {
+    let store = Records::open()?;
     let checks = variables::get("checks").unwrap_or_default();
-    let ids = checks.split([',', ' ']).filter(|id| !id.is_empty());
-    let checks: Vec<String> = ids.map(str::to_owned).collect();
+    let checks: Vec<String> = check_ids(&checks).map(str::to_owned).collect();
     Ok(match checks.as_slice() {
         [] => Box::new(store),
         _ => Box::new(Listed::new(store, checks)),
     })
 }
 
-/// What the host gives under the label `default`.
-struct Default(Opened);
-
-impl Default {
-    fn open() -> Result<Self, Failed> {
+impl Records {
+    /// # Errors
+    /// When the host has no such store.
+    pub fn open() -> Result<Self, Failed> {
         Opened::open_default()
             .map(Self)
             .map_err(|e| format!("opening key-value store \"default\": {e}"))
     }
 }
 
-impl Store for Default {
+impl Store for Records {
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Failed> {
         self.0
             .get(key)

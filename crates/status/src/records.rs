@@ -9,7 +9,7 @@ use watchbell_core::ledger::Ledger;
 use watchbell_core::monitor::Monitor;
 use watchbell_core::operator::Operator;
 use watchbell_core::past::Past;
-use watchbell_core::store::{self, Failed, Seen, Store};
+use watchbell_core::store::{self, Failed, Found, Store};
 use watchbell_core::time::UnixMs;
 
 /// Everything but histories, which only some answers need.
@@ -47,9 +47,9 @@ impl Records {
                 continue;
             };
             match store::look::<Monitor>(store, key)? {
-                Seen::Record(monitor) => monitors.push(monitor),
-                Seen::Nothing => {}
-                Seen::Unreadable => drop(unreadable.insert(check.to_owned())),
+                Found::Record(monitor) => monitors.push(monitor),
+                Found::Nothing => {}
+                Found::Broken(_) => drop(unreadable.insert(check.to_owned())),
             }
         }
         let mut lost = Vec::new();
@@ -94,9 +94,9 @@ fn kept<T: Default + DeserializeOwned>(
     lost: &mut Vec<String>,
 ) -> Result<T, Failed> {
     Ok(match store::look(store, key)? {
-        Seen::Record(record) => record,
-        Seen::Nothing => T::default(),
-        Seen::Unreadable => {
+        Found::Record(record) => record,
+        Found::Nothing => T::default(),
+        Found::Broken(_) => {
             lost.push(key.to_owned());
             T::default()
         }

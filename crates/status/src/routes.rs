@@ -261,7 +261,7 @@ fn own_page(path: &str) -> &str {
             .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
     };
     match id {
-        Some(id) if plain(id) => path,
+        Some(id) if !id.is_empty() && plain(id) => path,
         _ => "/",
     }
 }

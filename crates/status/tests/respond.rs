@@ -223,6 +223,7 @@ fn who_signs_in_comes_to_the_page_that_was_asked_for() {
         ("/incident/inc_0123", "/incident/inc_0123"),
         ("/", "/"),
         ("/metrics", "/"),
+        ("/check/", "/"),
         ("/check/a/../../session/end", "/"),
         ("/check/%0d%0aset-cookie:x", "/"),
         ("//evil.example/check/x", "/"),

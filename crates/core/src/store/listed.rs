@@ -32,6 +32,11 @@ impl<S: Store> Listed<S> {
     }
 }
 
+/// The ids in the variable `checks`, comma-separated.
+pub fn check_ids(text: &str) -> impl Iterator<Item = &str> {
+    text.split([',', ' ']).filter(|id| !id.is_empty())
+}
+
 /// Whether a key is one of those that nobody can know beforehand.
 fn is_said(key: &str) -> bool {
     key.starts_with(ACKNOWLEDGEMENTS) || key.starts_with(WINDOWS)
