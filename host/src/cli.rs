@@ -10,7 +10,9 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use watchbell_app::{LoadOptions, Target};
 
-use crate::{check, compiled, demo, manifest, operate, say, status, terminal, up, validate};
+use crate::{
+    check, compiled, demo, manifest, operate, say, schedule, status, terminal, up, validate,
+};
 
 /// A command that could not do what it was asked.
 pub const EXIT_FAILED: u8 = 1;
@@ -47,6 +49,10 @@ enum Command {
     /// What was changed, and what the place allows of what is asked of it, is told on standard
     /// error. Exit code 0: written, 2: refused, with every reason.
     Manifest(manifest::ManifestArgs),
+    /// Write what calls the application where nothing fires its cron triggers
+    Schedule(schedule::ScheduleArgs),
+    /// Write a Kustomize base: the application on SpinKube
+    Kustomize(schedule::KustomizeArgs),
     /// Watch a stand-in for Headscale that is broken twice, and see the alerts
     Demo(DemoArgs),
     #[command(flatten)]
@@ -182,6 +188,8 @@ pub fn main() -> ExitCode {
         Command::Check(args) => return check::main(&args),
         Command::Validate(args) => validate::main(&args),
         Command::Manifest(args) => manifest::main(&args),
+        Command::Schedule(args) => schedule::schedule(&args),
+        Command::Kustomize(args) => schedule::kustomize(&args),
         Command::Look(look) => status::main(&look),
         Command::Operate(wish) => operate::main(&wish),
         Command::Demo(args) => manifest_at(&args.from).and_then(|path| demo::main(&path)),

@@ -26,6 +26,7 @@ mod resolv;
 mod routes;
 mod run;
 mod say;
+mod schedule;
 mod sockets;
 mod status;
 mod terminal;

@@ -40,7 +40,7 @@ impl<'a> Draft<'a> {
             target,
             notes: Notes::default(),
             refusals: Vec::new(),
-            values: application_variables(options),
+            values: application_variables(options).0,
         }
     }
 
