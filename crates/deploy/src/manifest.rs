@@ -122,7 +122,7 @@ fn change(draft: &mut Draft<'_>, wish: &Wish, every: Option<Duration>) {
     if !limits.permission_templates {
         literals::resolve(draft);
     }
-    unused::drop(draft);
+    unused::remove(draft);
 }
 
 const HEADING: &str = "# Written by `watchbell manifest --target ";

@@ -7,17 +7,21 @@ use super::draft::{Draft, Ours};
 
 /// Takes every cron trigger out, and gives each of our components its route.
 pub(super) fn turn(draft: &mut Draft<'_>) {
-    refuse_inline(draft);
+    let inline = refuse_inline(draft);
     let ours = draft.ours();
     take_cron_out(draft, &ours);
-    for component in ours {
-        give_route(draft, &component);
+    // Where whose route it is cannot be told, one more would be a second mistake.
+    if !inline {
+        for component in ours {
+            give_route(draft, &component);
+        }
     }
 }
 
 /// Of a component that a trigger writes out there is no stanza to change, and with its
 /// trigger it would be lost.
-fn refuse_inline(draft: &mut Draft<'_>) {
+fn refuse_inline(draft: &mut Draft<'_>) -> bool {
+    let before = draft.refusals.len();
     for kind in ["http", "cron"] {
         let inline: Vec<usize> = triggers(draft, kind)
             .iter()
@@ -31,6 +35,7 @@ fn refuse_inline(draft: &mut Draft<'_>) {
             draft.refuse("manifest-inline", key, "a component written out", want);
         }
     }
+    draft.refusals.len() > before
 }
 
 fn take_cron_out(draft: &mut Draft<'_>, ours: &[Ours]) {

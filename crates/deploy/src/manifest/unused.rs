@@ -7,7 +7,7 @@ use watchbell_app::Template;
 
 use super::draft::Draft;
 
-pub(super) fn drop(draft: &mut Draft<'_>) {
+pub(super) fn remove(draft: &mut Draft<'_>) {
     let used = used(draft);
     let variables = draft.doc.get_mut("variables");
     let Some(variables) = variables.and_then(Item::as_table_like_mut) else {
