@@ -13,6 +13,7 @@ mod permissions;
 mod route;
 mod runtime_config;
 mod schedule;
+mod target;
 mod template;
 mod validate;
 mod variables;
