@@ -1,5 +1,6 @@
 //! `watchbell check <id>`: one check, once, beside the stored state.
 
+use std::collections::HashMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,12 +11,14 @@ use http::Request;
 use http::header::{AUTHORIZATION, HOST};
 use http_body_util::{BodyExt, Empty, Limited};
 use serde_json::Value;
-use watchbell_app::{App, LoadOptions, Variables, route_pattern};
+use watchbell_app::{App, LoadOptions, Target, Variables, route_pattern};
 use watchbell_core::settings::parse_duration;
 
+use crate::chain::Services;
 use crate::cli::CheckArgs;
 use crate::component::{self, Shared};
 use crate::engine::{self, Running};
+use crate::imitation::Imitation;
 use crate::key_value::Mode;
 use crate::nagios::{self, Outcome};
 use crate::{build_step, compiled, http_server, run, up};
@@ -115,11 +118,13 @@ fn trial(app: &mut App, id: &str) -> anyhow::Result<String> {
 }
 
 async fn probe(app: &App, id: &str, token: &str) -> anyhow::Result<Outcome> {
-    let engine = engine::engine(0, engine::memory_bytes_max(app.max_instance_memory_bytes))?;
+    let memory_bytes_max = engine::memory_bytes_max(app.max_instance_memory_bytes, None);
+    let engine = engine::engine(0, memory_bytes_max)?;
     let shared = Shared {
         blocked: Arc::new(app.blocked_networks.clone()),
         stores: run::stores(app, Mode::Read)?,
         http_origin: None,
+        imitation: Arc::new(Imitation::of(Target::Spin)),
         follow: true,
     };
     let cache = compiled::Cache::open(app.state_dir.as_deref());
@@ -147,8 +152,10 @@ async fn probe(app: &App, id: &str, token: &str) -> anyhow::Result<Outcome> {
         .header(HOST, "localhost")
         .header(AUTHORIZATION, format!("Bearer {token}"))
         .body(Empty::<Bytes>::new())?;
+    // It rings nobody, so no other component is there.
+    let chain = Services::new(HashMap::new(), running.clone()).chain();
     let started = Instant::now();
-    let response = http_server::respond(program, request, running.enter()).await?;
+    let response = http_server::respond(program, request, chain, running.enter()).await?;
     let status = response.status();
     let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
         .collect()

@@ -101,6 +101,9 @@ pub struct UpArgs {
         env = LISTEN_VARIABLE
     )]
     pub listen: SocketAddr,
+    /// Refuse what this place to run refuses: spin, spinkube, fermyon-cloud or akamai
+    #[arg(long)]
+    pub target: Option<Target>,
     /// Set an environment variable of every component; may be repeated
     #[arg(short = 'e', long = "env", value_name = "NAME=VALUE")]
     pub env: Vec<String>,
@@ -113,6 +116,13 @@ pub struct UpArgs {
     /// End as at SIGTERM when standard input does: however who holds it ends
     #[arg(long, hide = true)]
     pub until_stdin_ends: bool,
+}
+
+impl UpArgs {
+    /// Whose refusals hold; Spin has none beside the runtime's own.
+    pub fn imitated(&self) -> Target {
+        self.target.unwrap_or(Target::Spin)
+    }
 }
 
 #[derive(Args)]

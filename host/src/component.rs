@@ -12,6 +12,7 @@ use watchbell_app::{App, BlockedNetworks, Variables};
 use crate::bindings::cron::SpinCronPre;
 use crate::engine;
 use crate::event::{self, Event};
+use crate::imitation::Imitation;
 use crate::key_value::Stores;
 use crate::logs::ComponentLogs;
 use crate::outbound_http::OutboundHttp;
@@ -27,6 +28,7 @@ pub struct Component {
     pub outbound_http: Arc<OutboundHttp>,
     pub logs: ComponentLogs,
     pub memory_bytes_max: usize,
+    pub imitation: Arc<Imitation>,
 }
 
 /// A component with its code linked.
@@ -57,6 +59,7 @@ pub struct Shared {
     pub stores: BTreeMap<String, crate::key_value::Backend>,
     /// Where `self` and relative requests go; cron-only applications have none.
     pub http_origin: Option<String>,
+    pub imitation: Arc<Imitation>,
     /// Component output to the terminal too.
     pub follow: bool,
 }
@@ -115,7 +118,9 @@ fn component(
         &from.id,
         &from.allowed_outbound_hosts,
         shared.blocked.clone(),
+        shared.imitation.clone(),
     ));
+    let given = shared.imitation.limits.memory_bytes_max;
     Ok(Component {
         id: from.id.clone(),
         environment: from
@@ -128,12 +133,12 @@ fn component(
         outbound_http: Arc::new(OutboundHttp::new(
             permissions.clone(),
             &app.client_tls,
-            &from.id,
             shared.http_origin.clone(),
             requests,
         )?),
         permissions,
         logs: ComponentLogs::new(app.log_dir.as_deref(), &from.id, shared.follow),
-        memory_bytes_max: engine::memory_bytes_max(app.max_instance_memory_bytes),
+        memory_bytes_max: engine::memory_bytes_max(app.max_instance_memory_bytes, given),
+        imitation: shared.imitation.clone(),
     })
 }

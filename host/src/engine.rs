@@ -38,27 +38,48 @@ const RUNNING_TICK: Duration = Duration::from_millis(100);
 /// A guest was interrupted since the last tick: it computes, and others may be waiting.
 static COMPUTING: AtomicBool = AtomicBool::new(false);
 
-/// Why an event was ended by us.
+/// When an event that begins now has to end.
+#[derive(Clone, Copy)]
+pub struct Deadline {
+    pub at: Instant,
+    max: Duration,
+}
+
+impl Deadline {
+    pub fn after(max: Duration) -> Self {
+        Self {
+            at: Instant::now() + max,
+            max,
+        }
+    }
+
+    pub fn has_passed(self) -> bool {
+        Instant::now() >= self.at
+    }
+
+    pub fn time_up(self) -> TimeUp {
+        TimeUp(self.max)
+    }
+}
+
+/// Why an event was ended by us: what it had.
 #[derive(Debug)]
-pub struct TimeUp;
+pub struct TimeUp(Duration);
 
 impl std::fmt::Display for TimeUp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "the event ran longer than {} s",
-            EVENT_DURATION_MAX.as_secs()
-        )
+        write!(f, "the event ran longer than {} s", self.0.as_secs())
     }
 }
 
 impl std::error::Error for TimeUp {}
 
-/// An engine whose pool has a slot for every cron trigger and for [`HTTP_EVENTS_MAX`]
-/// requests, each with room for a guest's memory as [`memory_bytes_max`] has it. Less than
-/// the default is for [`limits`] alone: a guest that does not fit then says so itself.
-pub fn engine(cron_triggers: usize, memory_bytes_max: usize) -> anyhow::Result<Engine> {
-    let events = u32::try_from(cron_triggers.saturating_add(HTTP_EVENTS_MAX))?;
+/// An engine whose pool has a slot for each of [`HTTP_EVENTS_MAX`] requests and of so many
+/// `other_events` (cron's and chained ones), each with room for a guest's memory as
+/// [`memory_bytes_max`] has it. Less than the default is for [`limits`] alone: a guest that
+/// does not fit then says so itself.
+pub fn engine(other_events: usize, memory_bytes_max: usize) -> anyhow::Result<Engine> {
+    let events = u32::try_from(other_events.saturating_add(HTTP_EVENTS_MAX))?;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(events)
         .total_core_instances(events.saturating_mul(CORE_INSTANCES_PER_COMPONENT_MAX))
@@ -95,9 +116,10 @@ fn base_config() -> Config {
     config
 }
 
-/// A guest's linear memory, by the runtime config's `max_instance_memory`.
-pub fn memory_bytes_max(configured: Option<u64>) -> usize {
-    match configured {
+/// A guest's linear memory, by the runtime config's `max_instance_memory` and by what an
+/// imitated target gives.
+pub fn memory_bytes_max(configured: Option<u64>, given: Option<u64>) -> usize {
+    match configured.into_iter().chain(given).min() {
         None => MEMORY_BYTES_MAX,
         Some(bytes) => usize::try_from(bytes)
             .unwrap_or(usize::MAX)
@@ -113,15 +135,15 @@ pub fn limits(memory_bytes_max: usize) -> StoreLimits {
         .build()
 }
 
-/// Ends a guest that computes past `until`, and lets others run meanwhile.
+/// Ends a guest that computes past its deadline, and lets others run meanwhile.
 ///
 /// What waits in a host call is ended by the caller's own timer: only wasm code sees epochs.
-pub fn bound<T: Send>(store: &mut Store<T>, until: Instant) {
+pub fn bound<T: Send>(store: &mut Store<T>, deadline: Deadline) {
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |_| {
         COMPUTING.store(true, Ordering::Relaxed);
-        if Instant::now() >= until {
-            return Err(wasmtime::Error::new(TimeUp));
+        if deadline.has_passed() {
+            return Err(wasmtime::Error::new(deadline.time_up()));
         }
         Ok(UpdateDeadline::Yield(1))
     });
@@ -238,7 +260,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(20);
 
     fn memory_of(configured: Option<u64>) -> bool {
-        let bytes = memory_bytes_max(configured);
+        let bytes = memory_bytes_max(configured, None);
         let engine = engine(0, bytes).expect("an engine");
         let Ok(module) = Module::new(&engine, LARGE) else {
             return false;
@@ -260,6 +282,19 @@ mod tests {
         assert!(!memory_of(Some(99 << 20)));
         assert!(memory_of(Some(100 << 20)));
         assert!(memory_of(Some(u64::MAX)));
+    }
+
+    #[test]
+    fn a_target_gives_the_memory_that_the_operator_leaves() {
+        for (configured, given, want) in [
+            (None, None, MEMORY_BYTES_MAX),
+            (None, Some(128 << 20), 128 << 20),
+            (Some(32 << 20), Some(128 << 20), 32 << 20),
+            (Some(256 << 20), Some(128 << 20), 128 << 20),
+        ] {
+            let got = memory_bytes_max(configured, given);
+            assert_eq!(got, want, "{configured:?} of {given:?}");
+        }
     }
 
     #[test]

@@ -1,17 +1,18 @@
 //! One event: a fresh store and instance, with nothing in it but what the stanza grants.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
-use wasmtime::{Engine, Store, StoreLimits};
+use wasmtime::{Engine, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::bindings::{cron, spin};
+use crate::chain::Chain;
 use crate::component::{Component, Program};
-use crate::engine::{self, EVENT_DURATION_MAX, TimeUp};
-use crate::outbound_http::Hooks;
+use crate::engine::{self, Deadline};
+use crate::imitation::Memory;
+use crate::outbound_http::{self, Hooks};
 use crate::sockets;
 
 /// What the host functions of one event see.
@@ -23,14 +24,15 @@ pub struct Event {
     wasi: WasiCtx,
     http: WasiHttpCtx,
     hooks: Hooks,
-    limits: StoreLimits,
+    memory: Memory,
 }
 
-/// What started the event. `self` requests work from HTTP components only, as on Spin.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What started the event. `self` requests and service chaining work from HTTP components
+/// only, as on Spin.
+#[derive(Clone)]
 pub enum Origin {
     Cron,
-    Http,
+    Http(Chain),
 }
 
 /// Everything that a component may import: WASI 0.2, `wasi:http`, Spin's key-value and variables.
@@ -39,12 +41,13 @@ pub fn linker(engine: &Engine) -> anyhow::Result<Linker<Event>> {
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     sockets::deny_at_start(&mut linker, |event: &Event| &event.component.permissions)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    outbound_http::trap_at_answer(&mut linker, |event: &Event| event.hooks.fault())?;
     spin::Imports::add_to_linker::<_, HasSelf<Event>>(&mut linker, |event| event)?;
     Ok(linker)
 }
 
-/// A store for one event, which ends at `until`.
-pub fn store(program: &Program, origin: Origin, until: Instant) -> Store<Event> {
+/// A store for one event.
+pub fn store(program: &Program, origin: Origin, deadline: Deadline) -> Store<Event> {
     let component = &program.component;
     let mut wasi = WasiCtx::builder();
     wasi.envs(&component.environment)
@@ -57,12 +60,12 @@ pub fn store(program: &Program, origin: Origin, until: Instant) -> Store<Event> 
         wasi: wasi.build(),
         http: WasiHttpCtx::new(),
         hooks: Hooks::new(component.outbound_http.clone(), origin),
-        limits: engine::limits(component.memory_bytes_max),
+        memory: Memory::new(component),
         component: component.clone(),
     };
     let mut store = Store::new(program.pre.engine(), event);
-    store.limiter(|event| &mut event.limits);
-    engine::bound(&mut store, until);
+    store.limiter(|event| &mut event.memory);
+    engine::bound(&mut store, deadline);
     store
 }
 
@@ -75,17 +78,18 @@ pub async fn run_cron(
     let Some(pre) = &program.cron else {
         anyhow::bail!("the component does not export handle-cron-event");
     };
+    let deadline = Deadline::after(program.component.imitation.event_max());
     let call = async {
-        let mut store = store(program, Origin::Cron, Instant::now() + EVENT_DURATION_MAX);
+        let mut store = store(program, Origin::Cron, deadline);
         let instance = pre.instantiate_async(&mut store).await?;
         let metadata = cron::fermyon::spin_cron::cron_types::Metadata {
             timestamp: timestamp_unix_s,
         };
         instance.call_handle_cron_event(&mut store, metadata).await
     };
-    let returned = tokio::time::timeout(EVENT_DURATION_MAX, call)
+    let returned = tokio::time::timeout_at(deadline.at.into(), call)
         .await
-        .map_err(|_| TimeUp)??;
+        .map_err(|_| deadline.time_up())??;
     Ok(returned.map_err(|error| match error {
         cron::Error::Other(text) => text,
     }))

@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use bytes::Bytes;
 use http::header::{HOST, HeaderName, HeaderValue};
-use http::uri::Scheme;
+use http::uri::{PathAndQuery, Scheme};
 use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
@@ -24,9 +24,11 @@ use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme as WasiSch
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 use wasmtime_wasi_http::{Error, WasiHttpView};
 
+use crate::chain::{Chain, Services};
 use crate::component::Program;
-use crate::engine::{EVENT_DURATION_MAX, HTTP_EVENTS_MAX, Running, TimeUp};
+use crate::engine::{Deadline, HTTP_EVENTS_MAX, Running};
 use crate::event::{self, Origin};
+use crate::imitation::Refusal;
 use crate::routes::{Match, Routes, WELL_KNOWN_PREFIX};
 use crate::say;
 use connections::{Connections, Place};
@@ -47,8 +49,7 @@ type Reply = Response<HyperOutgoingBody>;
 
 pub struct Server {
     pub routes: Routes,
-    pub programs: HashMap<String, Arc<Program>>,
-    pub running: Running,
+    services: Arc<Services>,
     events: Arc<Semaphore>,
     name: String,
     version: String,
@@ -58,10 +59,11 @@ impl Server {
     /// Every route's component must have the export.
     pub fn new(
         app: &watchbell_app::App,
-        programs: HashMap<String, Arc<Program>>,
+        mut programs: HashMap<String, Arc<Program>>,
         running: Running,
     ) -> anyhow::Result<Self> {
         let routes = Routes::new(&app.http)?;
+        programs.retain(|id, _| app.http.iter().any(|trigger| trigger.component == *id));
         for route in &routes.listed {
             let program = programs.get(&route.component);
             if program.is_none_or(|p| p.http.is_none()) {
@@ -74,8 +76,7 @@ impl Server {
         }
         Ok(Self {
             routes,
-            programs,
-            running,
+            services: Services::new(programs, running),
             events: Arc::new(Semaphore::new(HTTP_EVENTS_MAX)),
             name: app.name.clone(),
             version: app.version.clone(),
@@ -171,7 +172,7 @@ impl Server {
         let Some(found) = self.routes.find(&path) else {
             return status(StatusCode::NOT_FOUND);
         };
-        let Some(program) = self.programs.get(&found.route.component).cloned() else {
+        let Some(program) = self.services.get(&found.route.component).cloned() else {
             return status(StatusCode::NOT_FOUND);
         };
         let request = match prepare(request, &found, client) {
@@ -185,18 +186,8 @@ impl Server {
         let Ok(permit) = self.events.clone().acquire_owned().await else {
             return status(StatusCode::SERVICE_UNAVAILABLE);
         };
-        let guard = (permit, self.running.enter());
-        match respond(program.clone(), request, guard).await {
-            Ok(reply) => reply,
-            Err(error) => {
-                say::error(&format!(
-                    "component {:?}: {}",
-                    program.component.id,
-                    crate::cron::one_line(&error)
-                ));
-                status(StatusCode::INTERNAL_SERVER_ERROR)
-            }
-        }
+        let guard = (permit, self.services.running.enter());
+        answer(program, request, self.services.chain(), guard).await
     }
 
     fn well_known(&self, name: &str) -> Reply {
@@ -216,11 +207,37 @@ impl Server {
     }
 }
 
+/// As [`respond`]; where the component fails, its failure is logged and its status is 500.
+pub async fn answer<B, G>(
+    program: Arc<Program>,
+    request: Request<B>,
+    chain: Chain,
+    guard: G,
+) -> Reply
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Error>,
+    G: Send + 'static,
+{
+    match respond(program.clone(), request, chain, guard).await {
+        Ok(reply) => reply,
+        Err(error) => {
+            say::error(&format!(
+                "component {:?}: {}",
+                program.component.id,
+                crate::cron::one_line(&error)
+            ));
+            status(StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    }
+}
+
 /// Runs the component's HTTP handler; gives its response as soon as it is there. The guest may
 /// go on after it, until it returns or its time is up; `guard` is dropped then.
 pub async fn respond<B, G>(
     program: Arc<Program>,
     request: Request<B>,
+    chain: Chain,
     guard: G,
 ) -> anyhow::Result<Reply>
 where
@@ -228,9 +245,9 @@ where
     B::Error: Into<Error>,
     G: Send + 'static,
 {
-    let deadline = Instant::now() + EVENT_DURATION_MAX;
+    let deadline = Deadline::after(program.component.imitation.event_max());
     let (sender, response) = oneshot::channel::<Result<Reply, ErrorCode>>();
-    let mut store = event::store(&program, Origin::Http, deadline);
+    let mut store = event::store(&program, Origin::Http(chain), deadline);
     let incoming = store
         .data_mut()
         .http()
@@ -249,10 +266,15 @@ where
                 .call_handle(&mut store, incoming, outparam)
                 .await
         };
-        let ended = tokio::time::timeout_at(deadline.into(), call).await;
+        let ended = tokio::time::timeout_at(deadline.at.into(), call).await;
         drop(store);
         drop(guard);
-        ended.map_err(|_| TimeUp)??;
+        let component = &program.component;
+        if component.imitation.limits.request_max.is_some() && deadline.has_passed() {
+            // Who waits for it reads a status, without words.
+            component.imitation.refuse(&component.id, Refusal::Duration);
+        }
+        ended.map_err(|_| deadline.time_up())??;
         anyhow::Ok(())
     });
     match response.await {
@@ -289,17 +311,24 @@ async fn accept(
 }
 
 /// Absolute URL and Spin's own headers.
-fn prepare<B>(
+pub fn prepare<B>(
     mut request: Request<B>,
     found: &Match<'_>,
     client: SocketAddr,
 ) -> anyhow::Result<Request<B>> {
     let uri = absolute(&request)?;
     let headers = request.headers_mut();
-    let route = found.route;
+    // Spin tells the host of this header, which a chained request has none of.
+    let host = match headers.get(HOST) {
+        Some(host) => host.to_str()?,
+        None => "localhost",
+    };
+    let path_and_query = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let full_url = format!("http://{host}{path_and_query}");
+    let route = &found.route;
     let mut own = vec![
         ("spin-path-info".to_owned(), found.path_info.clone()),
-        ("spin-full-url".to_owned(), uri.to_string()),
+        ("spin-full-url".to_owned(), full_url),
         ("spin-matched-route".to_owned(), route.raw.clone()),
         ("spin-base-path".to_owned(), "/".to_owned()),
         ("spin-raw-component-route".to_owned(), route.raw.clone()),

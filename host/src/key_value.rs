@@ -6,6 +6,7 @@ use wasmtime::component::Resource;
 
 use crate::bindings::spin::fermyon::spin::key_value::{Error, Host, HostStore};
 use crate::event::Event;
+use crate::imitation::{Imitation, Refusal};
 
 mod overlay;
 mod redis;
@@ -110,6 +111,80 @@ pub struct OpenStore {
     backend: Backend,
 }
 
+/// Why a guest's call failed.
+enum Failure {
+    Backend(Failed),
+    /// By the target that is imitated.
+    Refused(Refusal),
+}
+
+impl From<Failed> for Failure {
+    fn from(failed: Failed) -> Self {
+        Self::Backend(failed)
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl OpenStore {
+    async fn get(&self, key: &str, target: &Imitation) -> Result<Option<Vec<u8>>, Failure> {
+        target.key(key)?;
+        let value = self.backend.get(&self.label, key).await?;
+        bounded(value.as_ref().map_or(0, Vec::len))?;
+        Ok(value)
+    }
+
+    async fn set(&self, key: &str, value: &[u8], target: &Imitation) -> Result<(), Failure> {
+        target.key(key)?;
+        target.value(value)?;
+        let _turn = target.write().await?;
+        if target.limits.keys_max.is_some() && self.backend.get(&self.label, key).await?.is_none() {
+            target.another_key(self.backend.keys(&self.label).await?.len())?;
+        }
+        Ok(self.backend.set(&self.label, key, value).await?)
+    }
+
+    async fn delete(&self, key: &str, target: &Imitation) -> Result<(), Failure> {
+        target.listing()?;
+        target.key(key)?;
+        let _turn = target.write().await?;
+        Ok(self.backend.delete(&self.label, key).await?)
+    }
+
+    async fn exists(&self, key: &str, target: &Imitation) -> Result<bool, Failure> {
+        target.listing()?;
+        target.key(key)?;
+        Ok(self.backend.get(&self.label, key).await?.is_some())
+    }
+
+    async fn keys(&self, target: &Imitation) -> Result<Vec<String>, Failure> {
+        target.listing()?;
+        let keys = self.backend.keys(&self.label).await?;
+        bounded(keys.iter().map(String::len).sum())?;
+        Ok(keys)
+    }
+}
+
+impl Event {
+    fn opened(&self, store: &Resource<OpenStore>) -> wasmtime::Result<(&OpenStore, &Imitation)> {
+        Ok((self.table.get(store)?, &self.component.imitation))
+    }
+
+    fn told(&self, failure: Failure) -> Error {
+        Error::Other(match failure {
+            Failure::Backend(failed) => failed,
+            Failure::Refused(refusal) => {
+                let component = &self.component;
+                component.imitation.refuse(&component.id, refusal)
+            }
+        })
+    }
+}
+
 impl Host for Event {}
 
 impl HostStore for Event {
@@ -134,14 +209,8 @@ impl HostStore for Event {
         store: Resource<OpenStore>,
         key: String,
     ) -> wasmtime::Result<Result<Option<Vec<u8>>, Error>> {
-        let store = self.table.get(&store)?;
-        let value = store.backend.get(&store.label, &key).await;
-        Ok(value
-            .and_then(|value| {
-                bounded(value.as_ref().map_or(0, Vec::len))?;
-                Ok(value)
-            })
-            .map_err(Error::Other))
+        let (store, target) = self.opened(&store)?;
+        Ok(store.get(&key, target).await.map_err(|f| self.told(f)))
     }
 
     async fn set(
@@ -150,12 +219,9 @@ impl HostStore for Event {
         key: String,
         value: Vec<u8>,
     ) -> wasmtime::Result<Result<(), Error>> {
-        let store = self.table.get(&store)?;
-        Ok(store
-            .backend
-            .set(&store.label, &key, &value)
-            .await
-            .map_err(Error::Other))
+        let (store, target) = self.opened(&store)?;
+        let set = store.set(&key, &value, target).await;
+        Ok(set.map_err(|failure| self.told(failure)))
     }
 
     async fn delete(
@@ -163,12 +229,8 @@ impl HostStore for Event {
         store: Resource<OpenStore>,
         key: String,
     ) -> wasmtime::Result<Result<(), Error>> {
-        let store = self.table.get(&store)?;
-        Ok(store
-            .backend
-            .delete(&store.label, &key)
-            .await
-            .map_err(Error::Other))
+        let (store, target) = self.opened(&store)?;
+        Ok(store.delete(&key, target).await.map_err(|f| self.told(f)))
     }
 
     async fn exists(
@@ -176,23 +238,16 @@ impl HostStore for Event {
         store: Resource<OpenStore>,
         key: String,
     ) -> wasmtime::Result<Result<bool, Error>> {
-        let store = self.table.get(&store)?;
-        let value = store.backend.get(&store.label, &key).await;
-        Ok(value.map(|value| value.is_some()).map_err(Error::Other))
+        let (store, target) = self.opened(&store)?;
+        Ok(store.exists(&key, target).await.map_err(|f| self.told(f)))
     }
 
     async fn get_keys(
         &mut self,
         store: Resource<OpenStore>,
     ) -> wasmtime::Result<Result<Vec<String>, Error>> {
-        let store = self.table.get(&store)?;
-        let keys = store.backend.keys(&store.label).await;
-        Ok(keys
-            .and_then(|keys| {
-                bounded(keys.iter().map(String::len).sum())?;
-                Ok(keys)
-            })
-            .map_err(Error::Other))
+        let (store, target) = self.opened(&store)?;
+        Ok(store.keys(target).await.map_err(|f| self.told(f)))
     }
 
     async fn drop(&mut self, store: Resource<OpenStore>) -> wasmtime::Result<()> {

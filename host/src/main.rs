@@ -6,6 +6,7 @@
 mod ask;
 mod bindings;
 mod build_step;
+mod chain;
 mod check;
 mod cli;
 mod compiled;
@@ -15,6 +16,7 @@ mod demo;
 mod engine;
 mod event;
 mod http_server;
+mod imitation;
 mod key_value;
 mod lock;
 mod logs;

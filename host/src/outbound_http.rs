@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::header::HOST;
@@ -13,10 +13,16 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Response, Uri};
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Linker, Resource};
+use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, HostFutureIncomingResponse as _};
+use wasmtime_wasi_http::p2::types::{HostFutureIncomingResponse, HostIncomingResponse};
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView};
 use watchbell_app::ClientTls;
 
+use crate::chain::{self, Failed};
 use crate::event::Origin;
+use crate::say;
 use crate::sockets::Permissions;
 
 mod body;
@@ -42,13 +48,12 @@ impl OutboundHttp {
     pub fn new(
         permissions: Arc<Permissions>,
         client_tls: &ClientTls,
-        component: &str,
         origin: Option<String>,
         requests: Option<Arc<Semaphore>>,
     ) -> anyhow::Result<Self> {
         Ok(Self {
+            tls: tls::Configs::new(client_tls, &permissions.component)?,
             permissions,
-            tls: tls::Configs::new(client_tls, component)?,
             origin: origin.map(|origin| origin.parse()).transpose()?,
             requests,
         })
@@ -59,11 +64,21 @@ impl OutboundHttp {
 pub struct Hooks {
     outbound: Arc<OutboundHttp>,
     event: Origin,
+    fault: Arc<OnceLock<String>>,
 }
 
 impl Hooks {
     pub fn new(outbound: Arc<OutboundHttp>, event: Origin) -> Self {
-        Self { outbound, event }
+        Self {
+            outbound,
+            event,
+            fault: Arc::default(),
+        }
+    }
+
+    /// Why the guest is to trap when it looks at an answer.
+    pub fn fault(&self) -> Option<&str> {
+        self.fault.get().map(String::as_str)
     }
 }
 
@@ -80,11 +95,21 @@ impl WasiHttpHooks for Hooks {
         _outcome: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
         let outbound = self.outbound.clone();
-        let event = self.event;
+        let event = self.event.clone();
+        let fault = self.fault.clone();
+        let limits = Limits::from(options);
         Box::new(async move {
             // A refusal, too, comes from the future and not from `handle`.
-            let target = outbound.authorise(request.uri(), event)?;
-            outbound.send(request, target, Limits::from(options)).await
+            let target = outbound.authorise(request.uri(), &event)?;
+            let service = chain::service(&target.authority);
+            if let (Origin::Http(chain), Some(service)) = (&event, service)
+                && outbound.permissions.chains()
+            {
+                return outbound
+                    .chain(chain, service, request, limits, &fault)
+                    .await;
+            }
+            outbound.send(request, target, limits).await
         })
     }
 
@@ -120,7 +145,7 @@ struct Target {
 
 impl OutboundHttp {
     /// Spin's order: permission first, then whether there is an origin for a relative URL.
-    fn authorise(&self, uri: &Uri, event: Origin) -> Result<Target, Error> {
+    fn authorise(&self, uri: &Uri, event: &Origin) -> Result<Target, Error> {
         let path_and_query = uri
             .path_and_query()
             .cloned()
@@ -143,7 +168,8 @@ impl OutboundHttp {
                 if !self.permissions.allows_self() {
                     return Err(Error::HttpRequestDenied);
                 }
-                let origin = self.origin.as_ref().filter(|_| event == Origin::Http);
+                let from_http = matches!(event, Origin::Http(_));
+                let origin = self.origin.as_ref().filter(|_| from_http);
                 let authority = origin
                     .and_then(Uri::authority)
                     .ok_or(Error::HttpRequestUriInvalid)?;
@@ -156,7 +182,46 @@ impl OutboundHttp {
         }
     }
 
+    /// To another component: neither the limits up to the headers nor the number of
+    /// requests count, as on Spin.
+    async fn chain(
+        &self,
+        chain: &chain::Chain,
+        service: &str,
+        mut request: Request<WasiBody>,
+        limits: Limits,
+        fault: &OnceLock<String>,
+    ) -> Sent {
+        request.headers_mut().remove(HOST);
+        let component = &self.permissions.component;
+        match chain.call(service, request).await {
+            Ok(response) => {
+                let response = response
+                    .map(|body| body::Timed::new(body, limits.between_bytes).boxed_unsync());
+                Ok((response, Box::new(std::future::ready(Ok(())))))
+            }
+            Err(Failed::Unknown) => {
+                let why = format!("calling component {service:?}: it has no HTTP trigger");
+                // Of several, one is enough to trap by.
+                let _ = fault.set(why);
+                Err(Error::DestinationNotFound)
+            }
+            Err(Failed::TooDeep) => {
+                say::error(&format!(
+                    "component {component:?}: calling component {service:?}: {} components wait for one another, want fewer",
+                    chain::DEPTH_MAX
+                ));
+                Err(Error::LoopDetected)
+            }
+            Err(Failed::Error(error)) => Err(error),
+        }
+    }
+
     async fn send(&self, request: Request<WasiBody>, target: Target, limits: Limits) -> Sent {
+        if !self.permissions.lets_request_out() {
+            // Nobody says what the platform gives; this is the code whose words fit.
+            return Err(Error::ConnectionLimitReached);
+        }
         let exchange = async {
             let permit = self.permit().await;
             let connection = self.connect(&target, limits.connect).await?;
@@ -168,8 +233,11 @@ impl OutboundHttp {
         let (response, driver) = tokio::time::timeout(limits.first_byte, exchange)
             .await
             .map_err(|_| Error::ConnectionReadTimeout)??;
-        let response = response
-            .map(|incoming| body::Timed::new(incoming, limits.between_bytes).boxed_unsync());
+        let response = response.map(|incoming| {
+            // Cut short, not chunked as announced: Spin knows one word for it.
+            let incoming = incoming.map_err(|_| Error::HttpProtocolError);
+            body::Timed::new(incoming, limits.between_bytes).boxed_unsync()
+        });
         Ok((response, driver))
     }
 
@@ -240,6 +308,34 @@ fn holding(driver: Driver, permit: Option<OwnedSemaphorePermit>) -> Driver {
         Pin::from(driver).await
     })
 }
+
+/// Lets a guest trap where it does on Spin: at the answer to a request that failed for good.
+/// wasmtime-wasi-http (48.0) lets a hook give codes alone.
+pub fn trap_at_answer<T: WasiHttpView + 'static>(
+    linker: &mut Linker<T>,
+    fault: fn(&T) -> Option<&str>,
+) -> anyhow::Result<()> {
+    linker.allow_shadowing(true);
+    linker.instance(TYPES)?.func_wrap(
+        GET_ANSWER,
+        move |mut store: StoreContextMut<'_, T>, (future,): (Resource<Pending>,)| {
+            let answer = store.data_mut().http().get(future)?;
+            match fault(store.data()) {
+                Some(why) if answer.is_some() => Err(wasmtime::Error::msg(why.to_owned())),
+                _ => Ok::<(Answer,), _>((answer,)),
+            }
+        },
+    )?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+type Pending = HostFutureIncomingResponse;
+type Answer = Option<Result<Result<Resource<HostIncomingResponse>, ErrorCode>, ()>>;
+
+/// As wasmtime-wasi-http links it.
+const TYPES: &str = "wasi:http/types@0.2.12";
+const GET_ANSWER: &str = "[method]future-incoming-response.get";
 
 #[cfg(test)]
 mod tests;

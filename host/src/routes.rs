@@ -1,5 +1,7 @@
 //! Which component answers a path: Spin's routes, by the router that Spin uses.
 
+use std::borrow::Cow;
+
 use anyhow::anyhow;
 use routefinder::Router;
 use watchbell_app::{HttpTrigger, route_pattern};
@@ -23,11 +25,25 @@ pub struct Route {
 /// A path with its route.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Match<'a> {
-    pub route: &'a Route,
+    pub route: Cow<'a, Route>,
     /// What the trailing `/...` stands for.
     pub path_info: String,
     /// What each `:name` stands for.
     pub named: Vec<(String, String)>,
+}
+
+impl Match<'static> {
+    /// What another component asks for: all paths are the component's, as on Spin.
+    pub fn service(component: &str, path: &str) -> Self {
+        Self {
+            route: Cow::Owned(Route {
+                raw: "/...".to_owned(),
+                component: component.to_owned(),
+            }),
+            path_info: path.to_owned(),
+            named: Vec::new(),
+        }
+    }
 }
 
 impl Route {
@@ -103,7 +119,7 @@ impl Routes {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
         Some(Match {
-            route: found.handler(),
+            route: Cow::Borrowed(found.handler()),
             path_info: path_info.unwrap_or_default(),
             named,
         })
@@ -157,7 +173,7 @@ mod tests {
             ("/files/a/b", Some("/files/*")),
         ] {
             assert_eq!(
-                routes.find(path).map(|m| m.route.raw.as_str()),
+                routes.find(path).map(|m| m.route.raw.clone()).as_deref(),
                 want,
                 "{path}"
             );
@@ -193,7 +209,10 @@ mod tests {
         });
         let routes = Routes::new(&twice).expect("good routes");
         assert_eq!(
-            routes.find("/x").map(|m| m.route.component.as_str()),
+            routes
+                .find("/x")
+                .map(|m| m.route.component.clone())
+                .as_deref(),
             Some("second")
         );
         assert_eq!(routes.listed.len(), 1);

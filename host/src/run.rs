@@ -3,39 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
-use watchbell_app::{App, LoadOptions, Store};
+use watchbell_app::{App, LoadOptions, Store, Target};
 
 use crate::cli::EXIT_FAILED;
 use crate::key_value::{Backend, Mode, Overlay, Redis, Sqlite};
 use crate::lock::{self, Lock};
-use crate::{say, validate};
+use crate::validate;
 
 /// The application, or what is wrong with it, told to the operator. What does not keep it
 /// from starting is left in `findings`.
 pub fn load(options: &LoadOptions) -> Result<App, ExitCode> {
-    match App::load(options) {
-        Ok(app) => {
-            for component in app.components.values() {
-                // Between components, Spin's own router would be needed.
-                if component
-                    .allowed_outbound_hosts
-                    .as_ref()
-                    .is_ok_and(|hosts| hosts.has_service_chaining())
-                {
-                    say::error(&format!(
-                        "component {:?}: got a host *.spin.internal in allowed_outbound_hosts, want none: this runtime has no service chaining",
-                        component.id
-                    ));
-                    return Err(ExitCode::from(EXIT_FAILED));
-                }
-            }
-            Ok(app)
-        }
-        Err(findings) => {
-            validate::print(&findings);
-            Err(ExitCode::from(EXIT_FAILED))
-        }
-    }
+    load_for(options, Target::Spin)
+}
+
+/// As [`load`]; what the target refuses at its deployment keeps it from starting, too.
+pub fn load_for(options: &LoadOptions, target: Target) -> Result<App, ExitCode> {
+    App::load_for(options, target).map_err(|findings| {
+        validate::print(&findings);
+        ExitCode::from(EXIT_FAILED)
+    })
 }
 
 /// The stores that some component lists. Opened once each, though several labels may share a file.

@@ -11,10 +11,15 @@ use wasmtime_wasi::sockets::{SocketAddrUse, WasiSocketsView};
 use wasmtime_wasi::{WasiCtxBuilder, WasiView};
 use watchbell_app::{AllowedHosts, BlockedNetworks, PermissionError};
 
-/// `allowed_outbound_hosts` of one component and the networks that the operator blocks for all.
+use crate::imitation::{Imitation, Refusal};
+
+/// `allowed_outbound_hosts` of one component, the networks that the operator blocks for all,
+/// and what the target refuses whatever is permitted.
 pub struct Permissions {
+    pub component: String,
     hosts: Option<AllowedHosts>,
     blocked: Arc<BlockedNetworks>,
+    imitation: Arc<Imitation>,
 }
 
 impl Permissions {
@@ -23,6 +28,7 @@ impl Permissions {
         component: &str,
         hosts: &Result<AllowedHosts, PermissionError>,
         blocked: Arc<BlockedNetworks>,
+        imitation: Arc<Imitation>,
     ) -> Self {
         let hosts = match hosts {
             Ok(hosts) => Some(hosts.clone()),
@@ -33,7 +39,12 @@ impl Permissions {
                 None
             }
         };
-        Self { hosts, blocked }
+        Self {
+            component: component.to_owned(),
+            hosts,
+            blocked,
+            imitation,
+        }
     }
 
     pub fn allows_url(&self, url: &str) -> bool {
@@ -53,7 +64,30 @@ impl Permissions {
         self.blocked.is_blocked(address.ip())
     }
 
+    /// Counts a request that leaves the application, while the target lets one out.
+    pub fn lets_request_out(&self) -> bool {
+        self.imitation.request().map_err(|r| self.refuse(r)).is_ok()
+    }
+
+    /// Whether a request goes to another component, if it names one.
+    pub fn chains(&self) -> bool {
+        let chains = self.imitation.limits.service_chaining;
+        if !chains {
+            self.refuse(Refusal::Chaining);
+        }
+        chains
+    }
+
+    fn refuse(&self, refusal: Refusal) {
+        // The guest has a code for it instead of the words.
+        self.imitation.refuse(&self.component, refusal);
+    }
+
     fn allows_socket(&self, address: SocketAddr, purpose: SocketAddrUse) -> bool {
+        if !self.imitation.limits.sockets {
+            self.refuse(Refusal::Sockets);
+            return false;
+        }
         let scheme = match purpose {
             // Connecting asks for the implicit bind too. An explicit one to the same
             // address cannot be told from it, and gains nothing: listening is refused.

@@ -12,14 +12,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 use wasmtime::Engine;
-use watchbell_app::App;
+use watchbell_app::{App, Target};
 
 use crate::cli::UpArgs;
 use crate::component::{self, Program, Shared};
 use crate::engine::{self, Running};
 use crate::http_server::Server;
+use crate::imitation::Imitation;
 use crate::key_value::{Backend, Mode};
-use crate::{build_step, compiled, cron, resolv, run, say, terminal, validate};
+use crate::{build_step, chain, compiled, cron, resolv, run, say, terminal, validate};
 
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3000);
 /// After a signal, what runs may go on for so long: most checks end within their 10 s.
@@ -35,8 +36,14 @@ pub fn main(args: &UpArgs) -> anyhow::Result<ExitCode> {
     let address = listener
         .as_ref()
         .map_or(args.listen, |(_, address)| *address);
-    let options = args.app.load_options(fill(Some(address)))?;
-    let mut app = match run::load(&options) {
+    let target = args.imitated();
+    // Elsewhere nobody knows it better.
+    let fill = match target {
+        Target::Spin => fill(Some(address)),
+        _ => BTreeMap::new(),
+    };
+    let options = args.app.load_options(fill)?;
+    let mut app = match run::load_for(&options, target) {
         Ok(app) => app,
         Err(code) => return Ok(code),
     };
@@ -78,14 +85,18 @@ async fn serve(
     listener: Option<(TcpListener, SocketAddr)>,
 ) -> anyhow::Result<()> {
     let _locks = run::lock(app)?;
-    let memory_bytes_max = engine::memory_bytes_max(app.max_instance_memory_bytes);
-    let engine = engine::engine(app.cron.len(), memory_bytes_max)?;
+    let imitation = Arc::new(Imitation::of(args.imitated()));
+    let given = imitation.limits.memory_bytes_max;
+    let memory_bytes_max = engine::memory_bytes_max(app.max_instance_memory_bytes, given);
+    let other_events = app.cron.len() + chain::events_max(app);
+    let engine = engine::engine(other_events, memory_bytes_max)?;
     let running = Running::default();
     let stores = run::stores(app, Mode::Run)?;
     let shared = Shared {
         blocked: Arc::new(app.blocked_networks.clone()),
         stores: stores.clone(),
         http_origin: listener.as_ref().map(|(_, address)| origin(*address)),
+        imitation,
         follow: !args.quiet,
     };
     let programs = programs(&engine, app, &shared)?;
@@ -97,6 +108,12 @@ async fn serve(
         interrupt: signal(SignalKind::interrupt())?,
         terminate: signal(SignalKind::terminate())?,
     };
+    if let Some(target) = args.target {
+        say::info(&format!(
+            "Imitating {}: what it refuses is refused here",
+            target.title()
+        ));
+    }
     announce(app, &server, listener.as_ref().map(|(_, address)| *address));
     let (stop_cron, cron_stopped) = watch::channel(false);
     let (stop_http, mut http_stopped) = watch::channel(false);

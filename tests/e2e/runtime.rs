@@ -20,6 +20,10 @@ use watchbell_lab::{wait, wire};
 #[path = "../hostile-guest/src/acts.rs"]
 mod acts;
 use acts::Act;
+#[path = "runtime/chaining.rs"]
+mod chaining;
+#[path = "runtime/targets.rs"]
+mod targets;
 
 /// From an event's start to its end (`EVENT_DURATION_MAX` of the host).
 const EVENT_MAX: Duration = Duration::from_secs(60);
@@ -105,6 +109,13 @@ on_cron = "{on_cron}"
 }
 
 fn start(host: Host, stanzas: &[Stanza]) -> Runtime {
+    let runtime = launch(host, stanzas, None);
+    runtime.serving();
+    runtime
+}
+
+/// Started, if it starts.
+fn launch(host: Host, stanzas: &[Stanza], target: Option<&'static str>) -> Runtime {
     let head = r#"
 spin_manifest_version = 2
 
@@ -118,15 +129,14 @@ unshared = { default = "not for this component" }
 alert_url = { default = "http://127.0.0.1:3000" }
 "#;
     let tables: String = stanzas.iter().map(Stanza::toml).collect();
-    let runtime = Runtime::start(
+    Runtime::start(
         host,
         AppSpec {
             manifest: Some(format!("{head}{tables}")),
+            target,
             ..AppSpec::default()
         },
-    );
-    runtime.serving();
-    runtime
+    )
 }
 
 fn path(component: &str, act: Act, argument: &str) -> String {

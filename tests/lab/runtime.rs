@@ -70,6 +70,8 @@ pub fn hosts(test: &str) -> Vec<Host> {
 pub struct AppSpec {
     /// Another application than ours: its whole `spin.toml`.
     pub manifest: Option<String>,
+    /// What the embedded runtime imitates; without a runtime config, which no cloud takes.
+    pub target: Option<&'static str>,
     pub changes: Changes,
     /// Application variables.
     pub variables: Vec<(&'static str, String)>,
@@ -120,9 +122,14 @@ impl Runtime {
         let mut command = command(self.host);
         command
             .args(["up", "-f"])
-            .arg(self.dir.path().join("spin.toml"))
-            .arg("--runtime-config-file")
-            .arg(self.dir.path().join("runtime.toml"))
+            .arg(self.dir.path().join("spin.toml"));
+        match self.spec.target {
+            Some(target) => command.args(["--target", target]),
+            None => command
+                .arg("--runtime-config-file")
+                .arg(self.dir.path().join("runtime.toml")),
+        };
+        command
             .arg("--state-dir")
             .arg(self.state_dir())
             .args(["--listen", &self.listen.addr.to_string()])
@@ -199,8 +206,11 @@ impl Runtime {
 
     /// Waits until it has ended, by a signal that was sent or by itself.
     pub fn wait_for_end(&mut self) -> ExitStatus {
-        let (mut child, _leash) = self.child.take().unwrap();
-        wait::until("the runtime to end", || child.try_wait().unwrap())
+        let (child, _) = self.child.as_mut().unwrap();
+        let status = wait::until("the runtime to end", || child.try_wait().unwrap());
+        // Only now: one that does not end is still ours to end.
+        self.child = None;
+        status
     }
 
     /// Of what it may take at most, what it has taken: the peak of its resident memory.

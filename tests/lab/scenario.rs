@@ -182,6 +182,7 @@ impl Lab {
         variables.extend(setup.variables);
         let spec = AppSpec {
             manifest: None,
+            target: None,
             changes,
             variables,
             redis: setup.redis,

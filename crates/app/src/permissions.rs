@@ -9,7 +9,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 pub use blocked::BlockedNetworks;
-use host::{HostRule, PortRule, Url, port_of_scheme};
+use host::{HostRule, PortRule, SERVICE_CHAINING_SUFFIX, Url, port_of_scheme};
 
 use crate::template::Template;
 
@@ -154,6 +154,38 @@ impl AllowedHosts {
     /// components with HTTP triggers may call (and then not from cron).
     pub fn has_service_chaining(&self) -> bool {
         self.0.iter().any(|rule| rule.host.is_service_chaining())
+    }
+
+    /// Whether an entry lets requests through to some component, by name or as any host.
+    pub fn allows_some_service(&self) -> bool {
+        self.0.iter().any(|rule| {
+            rule.host.allows_some_service()
+                && ["http", "https"].iter().any(|s| rule.allows_scheme(s))
+        })
+    }
+
+    /// The components that entries name, each as `<component>` of `<component>.spin.internal`.
+    pub(crate) fn services(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|rule| match &rule.host {
+            HostRule::Host(url::Host::Domain(name)) => name.strip_suffix(SERVICE_CHAINING_SUFFIX),
+            _ => None,
+        })
+    }
+
+    /// With `*.spin.internal` as Spin reads it: one entry for each of these components, and
+    /// none for a name that is nobody's.
+    pub(crate) fn naming_services(self, ids: &[&str]) -> Self {
+        let one = |rule: Rule| match &rule.host {
+            HostRule::Suffix(suffix) if suffix == SERVICE_CHAINING_SUFFIX => {
+                let named = |id: &&str| Rule {
+                    host: HostRule::Host(url::Host::Domain(format!("{id}{suffix}"))),
+                    ..rule.clone()
+                };
+                ids.iter().map(named).collect()
+            }
+            _ => vec![rule],
+        };
+        Self(self.0.into_iter().flat_map(one).collect())
     }
 }
 
@@ -318,6 +350,37 @@ mod tests {
             );
         }
         assert!(!AllowedHosts::default().allows_relative(&["http"]));
+    }
+
+    #[test]
+    fn any_component_is_one_of_the_applications() {
+        let hosts = allowed(&["http://*.spin.internal"]).naming_services(&["alert", "status"]);
+        for (url, want) in [
+            ("http://alert.spin.internal/x", true),
+            ("http://status.spin.internal", true),
+            ("http://nobody.spin.internal", false),
+            ("http://a.alert.spin.internal", false),
+            ("https://alert.spin.internal", false),
+            ("http://alert.spin.internal:8080", false),
+        ] {
+            assert_eq!(hosts.allows_url(url, "https"), want, "{url:?}");
+        }
+        assert!(hosts.has_service_chaining());
+        assert_eq!(hosts.services().collect::<Vec<_>>(), ["alert", "status"]);
+        for (entry, want) in [
+            ("http://alert.spin.internal", true),
+            ("http://*.internal", true),
+            ("https://*:*", true),
+            ("tcp://*:*", false),
+            ("http://*.example.com", false),
+            ("http://192.0.2.0/24", false),
+        ] {
+            assert_eq!(allowed(&[entry]).allows_some_service(), want, "{entry:?}");
+        }
+        // Another domain's suffix stays what it is.
+        let others = allowed(&["http://*.internal"]).naming_services(&["alert"]);
+        assert!(others.allows_url("http://nobody.spin.internal", "https"));
+        assert!(!others.has_service_chaining());
     }
 
     #[test]

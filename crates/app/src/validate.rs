@@ -111,7 +111,7 @@ fn examine_source(
     runtime(options, &manifest, &config, &mut report);
     for component in &resolved {
         settings::check(component, &manifest, target, &mut report);
-        permissions::check(component, target, &mut report);
+        permissions::check(component, &manifest, target, &mut report);
     }
     let schedules = cron::check(&manifest, &resolved, target, &mut report);
     alerting(&manifest, &resolved, &mut report);
@@ -120,13 +120,15 @@ fn examine_source(
     private_roots(&resolved, &config, &mut report);
     let demand = Demand::of(&manifest, &resolved, target);
     target::check(&manifest, &resolved, &demand, target, &mut report);
+    target::runtime_config(options.runtime_config_file.as_deref(), target, &mut report);
 
+    let ids: Vec<&str> = manifest.components.iter().map(|c| c.id.as_str()).collect();
     let app = (!report.stops_start()).then(|| App {
         name: manifest.name.clone(),
         version: manifest.version.clone(),
         components: resolved
             .into_iter()
-            .map(|r| (r.entry.id.clone(), component(r, &dir)))
+            .map(|r| (r.entry.id.clone(), component(r, &ids, &dir)))
             .collect(),
         http: manifest
             .http
@@ -246,7 +248,7 @@ fn stores(config: &RuntimeConfig, state_dir: Option<&Path>) -> BTreeMap<String, 
     stores
 }
 
-fn component(resolved: Resolved<'_>, dir: &Path) -> Component {
+fn component(resolved: Resolved<'_>, ids: &[&str], dir: &Path) -> Component {
     let entry = resolved.entry;
     let source = entry.source.as_ref().map(|(path, _)| path.as_str());
     Component {
@@ -254,7 +256,9 @@ fn component(resolved: Resolved<'_>, dir: &Path) -> Component {
         kind: resolved.kind,
         source: dir.join(source.unwrap_or_default()),
         environment: entry.environment.iter().cloned().collect(),
-        allowed_outbound_hosts: resolved.allowed_outbound_hosts,
+        allowed_outbound_hosts: resolved
+            .allowed_outbound_hosts
+            .map(|hosts| hosts.naming_services(ids)),
         key_value_stores: entry
             .key_value_stores
             .iter()

@@ -7,19 +7,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::Sleep;
 use wasmtime_wasi_http::Error;
 
-pub struct Timed {
-    body: Incoming,
+pub struct Timed<B> {
+    body: B,
     limit: Duration,
     /// Runs while a chunk is awaited; a timer costs nothing when the body is there already.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl Timed {
-    pub fn new(body: Incoming, limit: Duration) -> Self {
+impl<B> Timed<B> {
+    pub fn new(body: B, limit: Duration) -> Self {
         Self {
             body,
             limit,
@@ -28,7 +27,7 @@ impl Timed {
     }
 }
 
-impl Body for Timed {
+impl<B: Body<Data = Bytes, Error = Error> + Unpin> Body for Timed<B> {
     type Data = Bytes;
     type Error = Error;
 
@@ -38,8 +37,7 @@ impl Body for Timed {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
             self.waiting = None;
-            // Cut short, not chunked as announced: Spin knows one word for it.
-            return Poll::Ready(frame.map(|frame| frame.map_err(|_| Error::HttpProtocolError)));
+            return Poll::Ready(frame);
         }
         let limit = self.limit;
         let waiting = self

@@ -14,6 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use watchbell_app::{AllowedHosts, BlockedNetworks, ClientTlsEntry};
 
 use super::*;
+use crate::imitation::Imitation;
 
 const SHORT: Duration = Duration::from_millis(50);
 const LONG: Duration = Duration::from_secs(20);
@@ -22,11 +23,10 @@ fn outbound(allowed: &[&str], client_tls: ClientTls) -> Arc<OutboundHttp> {
     let allowed: Vec<String> = allowed.iter().map(|&a| a.to_owned()).collect();
     let hosts = AllowedHosts::parse(&allowed, |name| Err(name.to_owned()));
     let blocked = Arc::new(BlockedNetworks::default());
-    let permissions = Arc::new(Permissions::new("c", &hosts, blocked));
+    let imitation = Arc::new(Imitation::of(watchbell_app::Target::Spin));
+    let permissions = Arc::new(Permissions::new("c", &hosts, blocked, imitation));
     let origin = Some("http://127.0.0.1:1".to_owned());
-    Arc::new(
-        OutboundHttp::new(permissions, &client_tls, "c", origin, None).expect("good configuration"),
-    )
+    Arc::new(OutboundHttp::new(permissions, &client_tls, origin, None).expect("good configuration"))
 }
 
 fn options(
@@ -318,8 +318,9 @@ async fn blocked_networks_are_prohibited_though_permitted() {
         "c",
         &permitted,
         Arc::new(app.blocked_networks),
+        Arc::new(Imitation::of(watchbell_app::Target::Spin)),
     ));
-    let outbound = OutboundHttp::new(permissions, &ClientTls::default(), "c", None, None)
+    let outbound = OutboundHttp::new(permissions, &ClientTls::default(), None, None)
         .expect("good configuration");
     let outcome = outcome(&Arc::new(outbound), "http://127.0.0.1:9/", None).await;
     assert_eq!(outcome, "DestinationIpProhibited");

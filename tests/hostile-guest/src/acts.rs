@@ -3,8 +3,16 @@
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// GET the URL.
+    /// GET the URL, and tell the status or the code.
     Http,
+    /// GET the URL, and tell the body too.
+    Fetch,
+    /// GET the URL so many times (`501:http://a/`), and tell how often there was a status.
+    Flood,
+    /// GET the URL, and return so many milliseconds later without its answer (`300:http://a/`).
+    Leave,
+    /// Have the component of that name do the same.
+    Cycle,
     /// Connect to the address.
     Tcp,
     /// Listen on loopback.
@@ -15,6 +23,9 @@ pub enum Act {
     Lookup,
     /// Open the key-value store of that label.
     Store,
+    /// Use the default store: `set:key:bytes`, `get:key`, `delete:key`, `exists:key`, `keys:`,
+    /// or set so many keys in a row (`fill::30`), and tell how many of them were taken.
+    KeyValue,
     /// Read the variable.
     Variable,
     /// Tell the environment and the arguments.
@@ -29,6 +40,8 @@ pub enum Act {
     Print,
     /// Sleep so many milliseconds, between a line "begin" and a line "end".
     Sleep,
+    /// Answer 202, and sleep then.
+    Afterwards,
     /// Return an error (a firing's) with that text.
     Fail,
     Panic,
@@ -49,11 +62,16 @@ impl Act {
     pub fn word(self) -> &'static str {
         match self {
             Self::Http => "http",
+            Self::Fetch => "fetch",
+            Self::Flood => "flood",
+            Self::Leave => "leave",
+            Self::Cycle => "cycle",
             Self::Tcp => "tcp",
             Self::Listen => "listen",
             Self::Udp => "udp",
             Self::Lookup => "lookup",
             Self::Store => "store",
+            Self::KeyValue => "key-value",
             Self::Variable => "variable",
             Self::Environment => "environment",
             Self::File => "file",
@@ -61,6 +79,7 @@ impl Act {
             Self::Count => "count",
             Self::Print => "print",
             Self::Sleep => "sleep",
+            Self::Afterwards => "afterwards",
             Self::Fail => "fail",
             Self::Panic => "panic",
             Self::Exit => "exit",

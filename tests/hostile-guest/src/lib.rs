@@ -8,7 +8,7 @@ mod network;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use spin_sdk::key_value::Store;
+use spin_sdk::key_value::{Error, Store};
 use wasi::clocks::monotonic_clock::subscribe_duration;
 use wasi::filesystem::preopens::get_directories;
 use wasi::http::types::{IncomingRequest, ResponseOutparam};
@@ -16,13 +16,18 @@ use watchbell_guest::{entry, variables};
 
 use acts::Act;
 
-const ACTS: [Act; 20] = [
+const ACTS: [Act; 26] = [
     Act::Http,
+    Act::Fetch,
+    Act::Flood,
+    Act::Leave,
+    Act::Cycle,
     Act::Tcp,
     Act::Listen,
     Act::Udp,
     Act::Lookup,
     Act::Store,
+    Act::KeyValue,
     Act::Variable,
     Act::Environment,
     Act::File,
@@ -30,6 +35,7 @@ const ACTS: [Act; 20] = [
     Act::Count,
     Act::Print,
     Act::Sleep,
+    Act::Afterwards,
     Act::Fail,
     Act::Panic,
     Act::Exit,
@@ -63,6 +69,11 @@ fn serve(request: &IncomingRequest, out: ResponseOutparam) {
     let said = match named(word) {
         Some(Act::Silent) => return,
         Some(Act::Headers) => headers(request, argument),
+        Some(Act::Afterwards) => {
+            entry::answer(out, 202, "{}");
+            play(Act::Sleep, argument);
+            return;
+        }
         Some(act) => play(act, argument),
         None => format!("no act {word:?}"),
     };
@@ -76,6 +87,13 @@ fn named(word: &str) -> Option<Act> {
 fn play(act: Act, argument: &str) -> String {
     match act {
         Act::Http => network::http(argument),
+        Act::Fetch => network::fetch(argument),
+        Act::Flood => network::flood(argument),
+        Act::Leave => network::leave(argument),
+        Act::Cycle => network::fetch(&format!(
+            "http://{argument}.spin.internal/{}?{argument}",
+            act.word()
+        )),
         Act::Tcp => network::tcp(argument),
         Act::Listen => network::listen(),
         Act::Udp => network::udp(argument),
@@ -84,6 +102,7 @@ fn play(act: Act, argument: &str) -> String {
             Ok(_) => "open".to_owned(),
             Err(e) => format!("{e:?}"),
         },
+        Act::KeyValue => key_value(argument),
         Act::Variable => match spin_sdk::variables::get(argument) {
             Ok(value) => value,
             Err(spin_sdk::variables::Error::Undefined(_)) => "undefined".to_owned(),
@@ -133,7 +152,38 @@ fn play(act: Act, argument: &str) -> String {
             }
         }
         // The entry's own, or nothing to play.
-        Act::Headers | Act::Fail | Act::Silent => String::new(),
+        Act::Headers | Act::Afterwards | Act::Fail | Act::Silent => String::new(),
+    }
+}
+
+fn key_value(argument: &str) -> String {
+    let mut words = argument.splitn(3, ':');
+    let (what, key) = (
+        words.next().unwrap_or_default(),
+        words.next().unwrap_or_default(),
+    );
+    let number: usize = words
+        .next()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or_default();
+    let used = Store::open_default().and_then(|store| match what {
+        "set" => store.set(key, &vec![0; number]).map(|()| "set".to_owned()),
+        "get" => store.get(key).map(|value| match value {
+            Some(value) => format!("{} bytes", value.len()),
+            None => "nothing".to_owned(),
+        }),
+        "delete" => store.delete(key).map(|()| "deleted".to_owned()),
+        "exists" => store.exists(key).map(|exists| exists.to_string()),
+        "keys" => store.get_keys().map(|keys| keys.len().to_string()),
+        _ => {
+            let taken = (0..number).take_while(|n| store.set(&format!("filled-{n}"), b"").is_ok());
+            Ok(taken.count().to_string())
+        }
+    });
+    match used {
+        Ok(said) => said,
+        Err(Error::Other(words)) => words,
+        Err(e) => format!("{e:?}"),
     }
 }
 

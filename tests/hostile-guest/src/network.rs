@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 
+use wasi::clocks::monotonic_clock::subscribe_duration;
 use wasi::http::outgoing_handler::{self, OutgoingRequest};
-use wasi::http::types::{Fields, Scheme};
+use wasi::http::types::{Fields, FutureIncomingResponse, IncomingResponse, Scheme};
 use wasi::sockets::instance_network::instance_network;
 use wasi::sockets::ip_name_lookup::resolve_addresses;
 use wasi::sockets::network::{ErrorCode, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress};
@@ -13,6 +14,65 @@ use wasi::sockets::udp_create_socket::create_udp_socket;
 
 /// The status, or the code; a refusal that comes before there is a future says so.
 pub fn http(url: &str) -> String {
+    match get(url) {
+        Ok(response) => response.status().to_string(),
+        Err(why) => why,
+    }
+}
+
+/// As [`http`], and the body.
+pub fn fetch(url: &str) -> String {
+    let response = match get(url) {
+        Ok(response) => response,
+        Err(why) => return why,
+    };
+    let mut bytes = Vec::new();
+    if let Ok(body) = response.consume()
+        && let Ok(stream) = body.stream()
+    {
+        while let Ok(chunk) = stream.blocking_read(4_096) {
+            bytes.extend_from_slice(&chunk);
+        }
+    }
+    format!("{} {}", response.status(), String::from_utf8_lossy(&bytes))
+}
+
+/// How often there was a status, and what there was instead when there was none.
+pub fn flood(argument: &str) -> String {
+    let (times, url) = argument.split_once(':').unwrap_or_default();
+    let times: usize = times.parse().unwrap_or_default();
+    for answered in 0..times {
+        if let Err(why) = get(url) {
+            return format!("{answered}, then {why}");
+        }
+    }
+    times.to_string()
+}
+
+/// Goes without the answer.
+pub fn leave(argument: &str) -> String {
+    let (ms, url) = argument.split_once(':').unwrap_or_default();
+    let ms: u64 = ms.parse().unwrap_or_default();
+    match send(url) {
+        Ok(_future) => {
+            subscribe_duration(ms * 1_000_000).block();
+            "left".to_owned()
+        }
+        Err(why) => why,
+    }
+}
+
+fn get(url: &str) -> Result<IncomingResponse, String> {
+    let future = send(url)?;
+    future.subscribe().block();
+    match future.get() {
+        Some(Ok(Ok(response))) => Ok(response),
+        Some(Ok(Err(code))) => Err(format!("{code:?}")),
+        other => Err(format!("{other:?}")),
+    }
+}
+
+fn send(url: &str) -> Result<FutureIncomingResponse, String> {
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let scheme = match scheme {
@@ -20,23 +80,12 @@ pub fn http(url: &str) -> String {
         _ => Scheme::Http,
     };
     let request = OutgoingRequest::new(Fields::new());
-    let built = request
+    request
         .set_scheme(Some(&scheme))
         .and_then(|()| request.set_authority(Some(authority)))
-        .and_then(|()| request.set_path_with_query(Some(&format!("/{path}"))));
-    if built.is_err() {
-        return format!("no URL: {url:?}");
-    }
-    let future = match outgoing_handler::handle(request, None) {
-        Ok(future) => future,
-        Err(code) => return format!("at once: {code:?}"),
-    };
-    future.subscribe().block();
-    match future.get() {
-        Some(Ok(Ok(response))) => response.status().to_string(),
-        Some(Ok(Err(code))) => format!("{code:?}"),
-        other => format!("{other:?}"),
-    }
+        .and_then(|()| request.set_path_with_query(Some(&format!("/{path}"))))
+        .map_err(|()| format!("no URL: {url:?}"))?;
+    outgoing_handler::handle(request, None).map_err(|code| format!("at once: {code:?}"))
 }
 
 pub fn tcp(address: &str) -> String {

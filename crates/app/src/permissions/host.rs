@@ -8,7 +8,7 @@ use url::Host;
 use super::Refused;
 
 /// Names under it are the application's own components.
-const SERVICE_CHAINING_SUFFIX: &str = ".spin.internal";
+pub(super) const SERVICE_CHAINING_SUFFIX: &str = ".spin.internal";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum HostRule {
@@ -87,6 +87,15 @@ impl HostRule {
 
     pub fn allows_relative(&self) -> bool {
         matches!(self, Self::Any | Self::Own)
+    }
+
+    /// Some name under the components' own.
+    pub fn allows_some_service(&self) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Suffix(suffix) => SERVICE_CHAINING_SUFFIX.ends_with(suffix),
+            _ => self.is_service_chaining(),
+        }
     }
 
     pub fn is_service_chaining(&self) -> bool {

@@ -8,25 +8,23 @@ use watchbell_core::target::Url;
 use super::kind::Kind;
 use super::resolve::Resolved;
 use crate::finding::{Report, quoted};
+use crate::manifest::Manifest;
+use crate::names::suggest;
 use crate::permissions::AllowedHosts;
 use crate::target::Target;
 
-pub(super) fn check(component: &Resolved<'_>, target: Target, report: &mut Report) {
+pub(super) fn check(
+    component: &Resolved<'_>,
+    manifest: &Manifest,
+    target: Target,
+    report: &mut Report,
+) {
     // What is unreadable is reported where it stands, and allows nothing anyway.
     let Ok(allowed) = &component.allowed_outbound_hosts else {
         return;
     };
-    // Without cron every component is called over HTTP, and may call another.
-    let limits = target.limits();
-    if allowed.has_service_chaining() && limits.cron {
-        let got = "a *.spin.internal host";
-        let want = "the application's own address: cron components cannot call each other";
-        denied(component, "permission-chaining", got, want, report);
-    }
-    if allowed.has_service_chaining() && !limits.service_chaining {
-        let got = "a *.spin.internal host";
-        let want = format!("another host: {} has no service chaining", target.title());
-        denied(component, "target-chaining", got, &want, report);
+    if allowed.has_service_chaining() {
+        chaining(component, allowed, manifest, target, report);
     }
     let Some(kind) = component.kind else {
         return;
@@ -64,6 +62,38 @@ pub(super) fn check(component: &Resolved<'_>, target: Target, report: &mut Repor
             report.warning("permission-status", &place(component), got, want);
         }
         Kind::Status => {}
+    }
+}
+
+/// Requests to other components, which are an HTTP trigger's to give: Spin's cron trigger
+/// starts no application where a component that it fires may make one.
+fn chaining(
+    component: &Resolved<'_>,
+    allowed: &AllowedHosts,
+    manifest: &Manifest,
+    target: Target,
+    report: &mut Report,
+) {
+    let got = "a *.spin.internal host";
+    if !target.limits().service_chaining {
+        let want = format!("another host: {} has no service chaining", target.title());
+        report.stop("target-chaining", &place(component), got, &want);
+        return;
+    }
+    let id = &component.entry.id;
+    // Where there is no cron trigger at all, that is what is told.
+    if target.limits().cron && manifest.cron.iter().any(|t| t.component.0 == *id) {
+        let want = "the application's own address: cron components cannot call each other";
+        report.stop("permission-chaining", &place(component), got, want);
+        return;
+    }
+    let answering = || manifest.http.iter().map(|t| t.component.0.as_str());
+    for name in allowed.services() {
+        if !answering().any(|id| id == name) {
+            let want = format!("{}, which has an HTTP trigger", suggest(name, answering()));
+            let got = quoted(&format!("{name}.spin.internal"));
+            denied(component, "permission-service", &got, &want, report);
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 //! One more limit needs no rule: no timeout that a check may have, and no key of an id that
 //! one may have, is beyond what any target allows (the tests below hold it).
 
+use std::path::Path;
+
 use super::demand::Demand;
 use super::resolve::Resolved;
 use super::{DEFAULT_STORE, Kind};
@@ -27,6 +29,16 @@ pub(super) fn check(
     }
     keys(manifest, demand, target, report);
     requests(manifest, demand, target, report);
+}
+
+/// Whatever is in it: nobody reads it there.
+pub(super) fn runtime_config(file: Option<&Path>, target: Target, report: &mut Report) {
+    let (Some(file), false) = (file, target.limits().runtime_config) else {
+        return;
+    };
+    let want = format!("none: {} takes no runtime config", target.title());
+    let place = Place::file(file.display().to_string());
+    report.stop("target-runtime-config", &place, "a runtime config", &want);
 }
 
 fn cron(manifest: &Manifest, target: Target, report: &mut Report) {
