@@ -6,6 +6,7 @@
 mod ask;
 mod bindings;
 mod build_step;
+mod bundle;
 mod check;
 mod cli;
 mod compiled;
@@ -21,6 +22,7 @@ mod logs;
 mod nagios;
 mod operate;
 mod outbound_http;
+mod payload;
 mod resolv;
 mod routes;
 mod run;

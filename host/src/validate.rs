@@ -12,14 +12,16 @@ const EXIT_ERRORS: u8 = 2;
 
 pub fn main(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
     // What `up` fills in, with the address that it listens at unless told otherwise.
-    let options = args.app.load_options(up::fill(Some(up::DEFAULT_LISTEN)))?;
+    let application = args.app.from.application()?;
+    let fill = up::fill(Some(up::DEFAULT_LISTEN));
+    let options = args.app.load_options(&application, fill)?;
     let findings = watchbell_app::validate(&options);
     if args.json {
         println!("{}", serde_json::to_string(&findings)?);
     } else {
         print(&findings);
         if findings.is_empty() {
-            println!("{}: no mistake found", options.manifest.display());
+            println!("{}: no mistake found", application.name());
         }
     }
     let code = match findings.iter().map(|f| f.level).min() {

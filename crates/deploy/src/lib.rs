@@ -1,6 +1,7 @@
 //! What an application needs where it is deployed, made from the application itself: texts
 //! for other programs to read. Nothing here runs, asks the network or writes a file.
 
+pub mod bundle;
 pub mod entries;
 mod fill;
 pub mod kustomize;
