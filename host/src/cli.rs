@@ -8,11 +8,13 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use watchbell_app::LoadOptions;
+use watchbell_app::{LoadOptions, Target};
 
 use crate::bundle::{self, BundleArgs};
 use crate::payload::{self, Unpacked};
-use crate::{check, compiled, demo, operate, say, status, terminal, up, validate};
+use crate::{
+    check, compiled, demo, manifest, operate, say, schedule, status, terminal, up, validate,
+};
 
 /// A command that could not do what it was asked.
 pub const EXIT_FAILED: u8 = 1;
@@ -45,6 +47,15 @@ enum Command {
     ///
     /// Exit code 0: none, 1: warnings, 2: errors.
     Validate(ValidateArgs),
+    /// Write the manifest for a place to run, made from spin.toml
+    ///
+    /// What was changed, and what the place allows of what is asked of it, is told on standard
+    /// error. Exit code 0: written, 2: refused, with every reason.
+    Manifest(manifest::ManifestArgs),
+    /// Write what calls the application where nothing fires its cron triggers
+    Schedule(schedule::ScheduleArgs),
+    /// Write a Kustomize base: the application on SpinKube
+    Kustomize(schedule::KustomizeArgs),
     /// Watch a stand-in for Headscale that is broken twice, and see the alerts
     Demo(DemoArgs),
     /// Make a directory with all that a node needs to run the application, offline
@@ -140,6 +151,9 @@ pub struct DemoArgs {
 pub struct ValidateArgs {
     #[command(flatten)]
     pub app: AppArgs,
+    /// Where it is to run: spin, spinkube, fermyon-cloud or akamai
+    #[arg(long, default_value_t = Target::Spin)]
+    pub target: Target,
     /// Print one JSON array instead
     #[arg(long)]
     pub json: bool,
@@ -180,6 +194,9 @@ pub fn main() -> ExitCode {
         // Its exit codes are a plugin's, also for what went wrong before the check.
         Command::Check(args) => return check::main(&args),
         Command::Validate(args) => validate::main(&args),
+        Command::Manifest(args) => manifest::main(&args),
+        Command::Schedule(args) => schedule::schedule(&args),
+        Command::Kustomize(args) => schedule::kustomize(&args),
         Command::Look(look) => status::main(&look),
         Command::Operate(wish) => operate::main(&wish),
         Command::Demo(args) => args
@@ -264,16 +281,24 @@ impl Application {
 impl FromArgs {
     /// The one that was asked for, or the one that this program carries, or the one here.
     pub fn application(&self) -> anyhow::Result<Application> {
-        let carried = match self.from {
-            Some(_) => None,
-            None => payload::carried()?,
-        };
-        let manifest = match (&self.from, &carried) {
-            (None, Some(unpacked)) => unpacked.dir().join(MANIFEST_NAME),
-            (None, None) => manifest_at(Path::new("."))?,
-            (Some(from), _) => manifest_at(from)?,
-        };
-        Ok(Application { manifest, carried })
+        if self.from.is_none()
+            && let Some(unpacked) = payload::carried()?
+        {
+            return Ok(Application {
+                manifest: unpacked.dir().join(MANIFEST_NAME),
+                carried: Some(unpacked),
+            });
+        }
+        self.on_disk()
+    }
+
+    /// As [`application`](Self::application), for what is written beside its files: never the
+    /// one that this program carries.
+    pub fn on_disk(&self) -> anyhow::Result<Application> {
+        Ok(Application {
+            manifest: manifest_at(self.from.as_deref().unwrap_or(Path::new(".")))?,
+            carried: None,
+        })
     }
 }
 

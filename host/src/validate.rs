@@ -1,21 +1,26 @@
 //! `watchbell validate`.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use watchbell_app::{Finding, Level};
+use watchbell_app::{Finding, Level, Target};
 
 use crate::cli::ValidateArgs;
 use crate::{say, up};
 
 const EXIT_WARNINGS: u8 = 1;
-const EXIT_ERRORS: u8 = 2;
+pub const EXIT_ERRORS: u8 = 2;
 
 pub fn main(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
-    // What `up` fills in, with the address that it listens at unless told otherwise.
+    // What `up` fills in, with the address that it listens at unless told otherwise; elsewhere
+    // nothing does.
+    let fill = match args.target {
+        Target::Spin => up::fill(Some(up::DEFAULT_LISTEN)),
+        _ => BTreeMap::new(),
+    };
     let application = args.app.from.application()?;
-    let fill = up::fill(Some(up::DEFAULT_LISTEN));
     let options = args.app.load_options(&application, fill)?;
-    let findings = watchbell_app::validate(&options);
+    let findings = watchbell_app::validate_for(&options, args.target);
     if args.json {
         println!("{}", serde_json::to_string(&findings)?);
     } else {

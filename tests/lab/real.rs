@@ -8,6 +8,7 @@ mod axe;
 mod derper;
 mod go;
 mod headscale;
+pub mod kubernetes;
 mod nginx;
 mod postgres;
 pub(crate) mod process;

@@ -1,6 +1,7 @@
 //! The programs under test: the shipped wasm files and the `watchbell` binary,
 //! built once per test process as everybody builds them.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -31,13 +32,13 @@ pub static GUESTS_DIR: LazyLock<PathBuf> = LazyLock::new(|| {
     if let Some(dir) = std::env::var_os("WATCHBELL_GUESTS") {
         return std::path::absolute(dir).unwrap();
     }
-    GUESTS.iter().for_each(|guest| build_guest(guest));
+    build_commands().iter().for_each(|command| build(command));
     target_dir().join("wasm32-wasip2/guest")
 });
 
 /// The guest that does what no component of ours would.
 pub static HOSTILE_GUEST: LazyLock<PathBuf> = LazyLock::new(|| {
-    build_guest("hostile-guest");
+    build("cargo build --profile guest --target wasm32-wasip2 -p hostile-guest");
     target_dir().join("wasm32-wasip2/guest/hostile_guest.wasm")
 });
 
@@ -46,7 +47,9 @@ pub static WATCHBELL: LazyLock<PathBuf> = LazyLock::new(|| {
     if let Some(bin) = std::env::var_os("WATCHBELL_BIN") {
         return std::path::absolute(bin).unwrap();
     }
-    cargo(&["-p", "watchbell"]);
+    // As `cargo test --workspace` has built it: by itself its features are fewer, and wasmtime
+    // would be built once more.
+    build("cargo build --workspace --tests --bin watchbell");
     target_dir().join("debug/watchbell")
 });
 
@@ -70,9 +73,14 @@ pub static COMPILED_DIR: LazyLock<PathBuf> = LazyLock::new(|| {
     dir
 });
 
-fn build_guest(package: &str) {
-    let profile = ["--profile", "guest", "--target", "wasm32-wasip2"];
-    cargo(&[&profile[..], &["-p", package]].concat());
+/// The shipped manifest's, each once.
+fn build_commands() -> BTreeSet<String> {
+    let manifest = std::fs::read_to_string(REPOSITORY.join("spin.toml")).unwrap();
+    let manifest: toml_edit::DocumentMut = manifest.parse().unwrap();
+    let components = manifest["component"].as_table().unwrap().iter();
+    let command =
+        |(_, c): (&str, &toml_edit::Item)| c["build"]["command"].as_str().map(str::to_owned);
+    components.filter_map(command).collect()
 }
 
 pub(crate) fn target_dir() -> PathBuf {
@@ -82,14 +90,12 @@ pub(crate) fn target_dir() -> PathBuf {
     }
 }
 
-fn cargo(args: &[&str]) {
-    let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
-    let status = Command::new(cargo)
-        .arg("build")
-        .arg("--quiet")
-        .args(args)
+fn build(command: &str) {
+    let status = Command::new("/bin/sh")
+        .args(["-c", command])
+        .env("CARGO_TERM_QUIET", "true")
         .current_dir(&*REPOSITORY)
         .status()
         .unwrap();
-    assert!(status.success(), "building {args:?}: {status}");
+    assert!(status.success(), "building by {command:?}: {status}");
 }

@@ -158,23 +158,28 @@ fn examine_source(
     }
 }
 
-/// The application's variables by name, with the values that they have now. What is wrong
-/// with them is for [`validate`] to tell.
-pub fn application_variables(options: &LoadOptions) -> BTreeMap<String, ApplicationVariable> {
-    let mut untold = Report::default();
+/// The application's variables by name, with the values that they have now, and what is
+/// wrong with the texts that give them. That a required one has none is not among it.
+pub fn application_variables(
+    options: &LoadOptions,
+) -> (BTreeMap<String, ApplicationVariable>, Vec<Finding>) {
+    let mut report = Report::default();
     let path = absolute(options.cwd.join(&options.manifest));
-    let manifest = source(&options.manifest, &path, &mut untold)
-        .map(|s| Manifest::read(&s, &mut untold))
+    // The manifest's own mistakes are for `validate` to tell.
+    let manifest = source(&options.manifest, &path, &mut Report::default())
+        .map(|s| Manifest::read(&s, &mut Report::default()))
         .unwrap_or_default();
-    let providers = runtime_config(options, &mut untold).providers;
-    let sources = sources(options, &manifest, providers, &mut untold);
-    let values = Values::resolve(&manifest.variables, &sources, &options.fill, &mut untold);
+    let providers = runtime_config(options, &mut report).providers;
+    let sources = sources(options, &manifest, providers, &mut report);
+    let declared = &manifest.variables;
+    let values = Values::resolve(declared, &sources, &options.fill, &mut Report::default());
+    let findings = report.finish(&values.secrets());
     let variable = |d: &Declared| ApplicationVariable {
         value: values.values.get(&d.name).cloned(),
         secret: d.secret,
     };
-    let declared = manifest.variables.iter();
-    declared.map(|d| (d.name.clone(), variable(d))).collect()
+    let variables = declared.iter().map(|d| (d.name.clone(), variable(d)));
+    (variables.collect(), findings)
 }
 
 fn sources(

@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use watchbell_app::{App, Level, LoadOptions, validate};
+use watchbell_app::{App, Finding, Level, LoadOptions, Target, validate, validate_for};
 
 fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/bad-config")
 }
 
 /// The folder's files: `spin.toml`, and where there are any `runtime-config.toml`,
-/// `variables` (one `--variable` a line), `environment` (one `NAME=value` a line).
+/// `variables` (one `--variable` a line), `environment` (one `NAME=value` a line), `target`.
 fn options(folder: &Path) -> LoadOptions {
     let lines = |name: &str| -> Vec<String> {
         fs::read_to_string(folder.join(name))
@@ -35,11 +35,23 @@ fn options(folder: &Path) -> LoadOptions {
             .is_file()
             .then(|| "runtime-config.toml".into()),
         variables: lines("variables"),
-        state_dir: None,
         cwd: folder.to_owned(),
         env: lines("environment").into_iter().map(pair).collect(),
         fill: BTreeMap::new(),
+        ..LoadOptions::default()
     }
+}
+
+/// What the file `target` names, Spin without one.
+fn target(folder: &Path) -> Target {
+    match fs::read_to_string(folder.join("target")) {
+        Ok(name) => name.trim().parse().unwrap(),
+        Err(_) => Target::Spin,
+    }
+}
+
+fn found(folder: &Path) -> Vec<Finding> {
+    validate_for(&options(folder), target(folder))
 }
 
 fn folders() -> Vec<PathBuf> {
@@ -57,9 +69,8 @@ fn each_mistake_has_its_message() {
     let update = std::env::var_os("UPDATE_EXPECT").is_some();
     let mut wrong = Vec::new();
     for folder in folders() {
-        let options = options(&folder);
-        let findings = validate(&options);
-        let starts = App::load(&options).is_ok();
+        let findings = found(&folder);
+        let starts = App::load_for(&options(&folder), target(&folder)).is_ok();
         assert_eq!(
             starts,
             !findings.iter().any(|f| f.stops_start),
@@ -90,7 +101,7 @@ fn every_folder_shows_a_mistake_and_no_secret() {
     let folders = folders();
     assert!(folders.len() >= 30, "{} folders", folders.len());
     for folder in folders {
-        let findings = validate(&options(&folder));
+        let findings = found(&folder);
         assert!(!findings.is_empty(), "{}", folder.display());
         let json = serde_json::to_string(&findings).unwrap();
         let shown = format!("{json}{findings:?}{:?}", App::load(&options(&folder)));
@@ -103,7 +114,7 @@ fn every_folder_shows_a_mistake_and_no_secret() {
 fn every_rule_has_a_folder_that_breaks_it() {
     let mut broken = BTreeSet::new();
     for folder in folders() {
-        broken.extend(validate(&options(&folder)).into_iter().map(|f| f.id));
+        broken.extend(found(&folder).into_iter().map(|f| f.id));
     }
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let missing: Vec<String> = rules(&source)
@@ -162,7 +173,7 @@ fn the_shipped_application_has_no_mistake() {
 #[test]
 fn a_warning_never_keeps_it_from_starting() {
     for folder in folders() {
-        for finding in validate(&options(&folder)) {
+        for finding in found(&folder) {
             assert!(
                 finding.level == Level::Error || !finding.stops_start,
                 "{}: {finding}",

@@ -232,7 +232,11 @@ impl Service {
             held: None,
         });
         incident.opened_at = incident.opened_at.min(at);
-        incident.failing_since = incident.failing_since.min(affected.failing_since);
+        // What was told stays: beginning and end must speak of one outage. Which check saw it
+        // first may come out a moment after the first message.
+        if incident.said.is_none() {
+            incident.failing_since = incident.failing_since.min(affected.failing_since);
+        }
         incident.peak = incident.peak.max(affected.definition.severity);
         match incident.checks.get_mut(&affected.definition.check) {
             // A relapse: since when it fails is told of the whole.

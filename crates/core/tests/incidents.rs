@@ -173,6 +173,36 @@ fn an_outage_of_everything_is_told_once_and_so_is_its_end() {
     assert!(!body["data"]["checks"][0]["recovered_at"].is_null());
 }
 
+/// A check that saw it first, and was slow to confirm it, makes no other outage of it.
+#[test]
+fn the_end_tells_of_the_beginning_that_was_told() {
+    let mut play = Play::headscale();
+    play.probe(58, "key", refused());
+    for second in [60, 80] {
+        for check in ["health", "derp", "port"] {
+            play.probe(second, check, refused());
+        }
+    }
+    assert_eq!(play.look(80), ["alert.triggered headscale process-down"]);
+    play.probe(82, "key", refused());
+    assert!(play.look(82).is_empty());
+    play.all(140, &up());
+    assert_eq!(play.look(140), ["alert.resolved headscale process-down"]);
+    let since = |n: usize| play.said[n].payload()["data"]["failing_since"].clone();
+    assert_eq!(since(0), since(1));
+    let checks = play.said[1].payload()["data"]["checks"].clone();
+    let key = checks
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|c| c["check"] == "key");
+    assert_ne!(
+        key.unwrap()["failing_since"],
+        since(0),
+        "its own stays its own"
+    );
+}
+
 #[test]
 fn the_first_message_waits_for_fresh_outcomes() {
     let mut play = Play::headscale();

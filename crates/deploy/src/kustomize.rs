@@ -58,12 +58,21 @@ impl Base<'_> {
         let cron = every.map_err(Refused::one)?.cron();
         let file = |name, text| File { name, text };
         Ok(vec![
-            file("kustomization.yaml", fill(KUSTOMIZATION, &[("namespace", self.namespace)])),
+            file(
+                "kustomization.yaml",
+                fill(KUSTOMIZATION, &[("namespace", self.namespace)]),
+            ),
             file("namereference.yaml", NAME_REFERENCE.to_owned()),
             file("spinapp.yaml", self.spinapp()),
-            file("cronjob.yaml", cronjob(&cron, VARIABLES_SECRET, CHECK_TOKEN)),
+            file(
+                "cronjob.yaml",
+                cronjob(&cron, VARIABLES_SECRET, CHECK_TOKEN),
+            ),
             file(SCRIPT_NAME, call_script_with_token_file(&entries, &origin)),
-            file("networkpolicy.yaml", fill(NETWORK_POLICY, &[("ports", &self.ports())])),
+            file(
+                "networkpolicy.yaml",
+                fill(NETWORK_POLICY, &[("ports", &self.ports())]),
+            ),
             file("servicemonitor.yaml", self.service_monitor()),
             file("secrets.example.env", self.secrets()),
             file("runtime-config.example.toml", RUNTIME_CONFIG.to_owned()),
@@ -80,7 +89,11 @@ impl Base<'_> {
                 self.image
             ));
         }
-        if !self.variables.iter().any(|v| v.name == CHECK_TOKEN && v.secret) {
+        if !self
+            .variables
+            .iter()
+            .any(|v| v.name == CHECK_TOKEN && v.secret)
+        {
             mistakes.push(format!(
                 "variables: got no secret {CHECK_TOKEN}, want one: the CronJob is let in by it"
             ));
@@ -95,7 +108,11 @@ impl Base<'_> {
         let variables: Vec<String> = self.variables.iter().filter_map(variable).collect();
         // The style sheet is open to everybody and rests on no state: what serves it, serves.
         let answers = |kind| self.app.components.values().any(|c| c.kind == Some(kind));
-        let probe = if answers(Kind::Status) { "/style.css" } else { "/" };
+        let probe = if answers(Kind::Status) {
+            "/style.css"
+        } else {
+            "/"
+        };
         fill(
             SPINAPP,
             &[
@@ -113,14 +130,25 @@ impl Base<'_> {
             let Some(kind) = component.kind.filter(|kind| kind.is_check()) else {
                 continue;
             };
-            let url = component.variables.get("url").and_then(|u| Url::parse(u).ok());
-            ports.extend(url.and_then(|u| u.port_or_known_default()).map(|p| ("TCP", p)));
-            let protocol = if kind == Kind::StunCheck { "UDP" } else { "TCP" };
+            let url = component
+                .variables
+                .get("url")
+                .and_then(|u| Url::parse(u).ok());
+            ports.extend(
+                url.and_then(|u| u.port_or_known_default())
+                    .map(|p| ("TCP", p)),
+            );
+            let protocol = if kind == Kind::StunCheck {
+                "UDP"
+            } else {
+                "TCP"
+            };
             let port = component.variables.get("port").and_then(|p| p.parse().ok());
             ports.extend(port.map(|p| (protocol, p)));
         }
         let lines = ports.into_iter();
-        let lines = lines.map(|(protocol, port)| format!("- protocol: {protocol}\n  port: {port}\n"));
+        let lines =
+            lines.map(|(protocol, port)| format!("- protocol: {protocol}\n  port: {port}\n"));
         lines.collect()
     }
 
@@ -130,7 +158,8 @@ impl Base<'_> {
             Some(value) if !value.is_empty() => AUTHORIZATION.to_owned(),
             // A Secret's key that is not there would take the whole endpoint out.
             _ => AUTHORIZATION.lines().fold(
-                "# With a status_token in secrets.env, /metrics shows more to who bears it:\n".to_owned(),
+                "# With a status_token in secrets.env, /metrics shows more to who bears it:\n"
+                    .to_owned(),
                 |text, line| text + "# " + line + "\n",
             ),
         };

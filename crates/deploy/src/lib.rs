@@ -1,10 +1,12 @@
 //! What an application needs where it is deployed, made from the application itself: texts
 //! for other programs to read. Nothing here runs, asks the network or writes a file.
 
+pub mod budget;
 pub mod bundle;
 pub mod entries;
 mod fill;
 pub mod kustomize;
+pub mod manifest;
 
 pub mod origin;
 pub mod schedule;

@@ -106,8 +106,9 @@ fn sockets(component: &Resolved<'_>, target: Target, report: &mut Report) {
     }
     let title = target.title();
     let got = "a check that opens sockets";
-    let want =
-        format!("not_offered = \"{title} promises no raw sockets\", or to try it all the same");
+    let want = format!(
+        "not_offered = \"{title} promises no raw sockets\": it may call down what it cannot reach"
+    );
     report.warning("target-sockets", &component.entry.place, got, &want);
 }
 

@@ -27,8 +27,8 @@ impl Every {
         let seconds = every.as_secs();
         let even = match seconds {
             _ if every.subsec_nanos() != 0 => false,
-            0..60 => seconds != 0 && 60 % seconds == 0,
-            60..=HOUR_S => seconds % 60 == 0 && HOUR_S % seconds == 0,
+            0..60 => seconds != 0 && MINUTE.as_secs().is_multiple_of(seconds),
+            60..=HOUR_S => seconds.is_multiple_of(60) && HOUR_S.is_multiple_of(seconds),
             _ => false,
         };
         if even && every >= min {
