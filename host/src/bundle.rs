@@ -55,8 +55,8 @@ type Files = BTreeMap<String, (Vec<u8>, u32)>;
 
 pub fn main(args: &BundleArgs) -> anyhow::Result<ExitCode> {
     let from = args.from.application()?;
-    let text = fs::read_to_string(&from.manifest)
-        .with_context(|| format!("reading {:?}", from.name()))?;
+    let text =
+        fs::read_to_string(&from.manifest).with_context(|| format!("reading {:?}", from.name()))?;
     let application = Application::read(&text)?;
     let runtime = match args.target {
         Target::Spin => Runtime::Spin,
@@ -145,16 +145,15 @@ fn refused(carried: &[(String, Vec<u8>)]) -> anyhow::Result<Option<ExitCode>> {
     Ok((!findings.is_empty()).then(|| ExitCode::from(EXIT_FAILED)))
 }
 
-fn executable(
-    binary: Option<&Path>,
-    carried: &[(String, Vec<u8>)],
-) -> anyhow::Result<Vec<u8>> {
+fn executable(binary: Option<&Path>, carried: &[(String, Vec<u8>)]) -> anyhow::Result<Vec<u8>> {
     let path = match binary {
         Some(path) => path.to_owned(),
         None => std::env::current_exe().context("finding this program's own file")?,
     };
     let program = fs::read(&path).with_context(|| format!("reading {:?}", path.display()))?;
-    let files = carried.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
+    let files = carried
+        .iter()
+        .map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
     payload::attach(&program, files)
         .with_context(|| format!("putting the application into {:?}", path.display()))
 }
@@ -209,7 +208,10 @@ fn occupied(output: &Path) -> anyhow::Result<bool> {
         Err(error) => return Err(error).with_context(|| format!("reading {:?}", output.display())),
     };
     let sums = fs::read_to_string(output.join(SUMS_NAME)).unwrap_or_default();
-    let listed: Vec<&str> = sums.lines().filter_map(|l| Some(l.split_once("  ")?.1)).collect();
+    let listed: Vec<&str> = sums
+        .lines()
+        .filter_map(|l| Some(l.split_once("  ")?.1))
+        .collect();
     for entry in entries {
         let name = entry?.file_name();
         let name = name.to_string_lossy();

@@ -192,7 +192,10 @@ mod tests {
         let archive = read_back(&bundle).expect("reads");
         unpack(&archive, dir.path()).expect("unpacks");
         for (name, bytes) in FILES {
-            assert_eq!(std::fs::read(dir.path().join(name)).expect("is there"), bytes);
+            assert_eq!(
+                std::fs::read(dir.path().join(name)).expect("is there"),
+                bytes
+            );
         }
     }
 

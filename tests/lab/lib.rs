@@ -7,6 +7,7 @@
 //! | [`firewall`] | a packet filter, before one port |
 //! | [`headscale`] | Headscale, its proxies and their mistakes |
 //! | [`browser`] | nothing: it looks at the pages, as people do |
+//! | [`bundle`] | a node that has a bundle and nothing else |
 //! | [`chain`] | certificate chains, valid and faulty in one way each |
 //! | [`client`] | a client that trusts them |
 //! | [`dns`] | a DNS server over UDP and TCP, honest or not |
@@ -27,6 +28,7 @@
 
 pub mod alone;
 pub mod browser;
+pub mod bundle;
 pub mod chain;
 pub mod client;
 pub mod command;

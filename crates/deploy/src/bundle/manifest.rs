@@ -40,10 +40,11 @@ impl Application {
     /// # Errors
     /// Every component that would need more than its wasm file: a registry, a folder.
     pub fn read(manifest: &str) -> Result<Self, Refused> {
-        let mut document: DocumentMut = manifest.parse().map_err(|error: toml_edit::TomlError| {
-            // Its own text shows the line, and on it what may be a secret.
-            Refused::one(format!("{MANIFEST_NAME}: {}", error.message()))
-        })?;
+        let mut document: DocumentMut =
+            manifest.parse().map_err(|error: toml_edit::TomlError| {
+                // Its own text shows the line, and on it what may be a secret.
+                Refused::one(format!("{MANIFEST_NAME}: {}", error.message()))
+            })?;
         let mut files = Files::default();
         let mut mistakes = Vec::new();
         for (id, component) in components(&mut document) {
@@ -92,7 +93,12 @@ impl Application {
             }
             let name = format!("SPIN_VARIABLE_{}", name.to_uppercase());
             match variable.get("default").and_then(Item::as_str) {
-                Some(default) => text.push_str(&format!("#{name}='{default}'\n")),
+                // A quote ends the quoted text, stands for itself, and begins it again: to a
+                // shell, and to systemd.
+                Some(default) => {
+                    let default = default.replace('\'', r"'\''");
+                    text.push_str(&format!("#{name}='{default}'\n"));
+                }
                 None => text.push_str(&format!("{name}=''\n")),
             }
         }
