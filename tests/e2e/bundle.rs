@@ -73,7 +73,7 @@ fn an_outage_goes_on_through_an_upgrade_and_a_rollback() {
     let old = lab.make("embedded", "0.1.0");
     let new = lab.make("embedded", "0.2.0");
     let link = lab.node.path("current");
-    let mut run = |lab: &mut Lab, version: &Path, before: Option<&str>| {
+    let run = |lab: &mut Lab, version: &Path, before: Option<&str>| {
         if before.is_some() {
             lab.node.stop();
         }
@@ -378,7 +378,7 @@ fn logrotate_reads_its_configuration_and_no_line_is_lost() {
     lab.node.wait_for_status("health", "up");
     lab.headscale.state(State::DatabaseDown);
     lab.webhook.wait_for(1);
-    let log = state.join("logs/health_stderr.txt");
+    let log = state.join("logs/alert_stderr.txt");
     let written = || fs::metadata(&log).map_or(0, |m| m.len());
     wait::until("a line in the log", || (written() > 0).then_some(()));
     let rotate = |arguments: &[&str]| {
@@ -394,7 +394,7 @@ fn logrotate_reads_its_configuration_and_no_line_is_lost() {
     };
     rotate(&["--debug"]);
     rotate(&["--force"]);
-    let moved = state.join("logs/health_stderr.txt.1");
+    let moved = state.join("logs/alert_stderr.txt.1");
     assert!(fs::metadata(&moved).unwrap().len() > 0);
     lab.headscale.state(State::Healthy);
     lab.webhook.wait_for(2);
