@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -12,12 +13,14 @@ use serde_json::Value;
 use watchbell_lab::alone::alone;
 use watchbell_lab::bundle::{Node, Runs, bundle, make};
 use watchbell_lab::command::Answer;
+use watchbell_lab::guide::{Machine, blocks};
 use watchbell_lab::headscale::{Headscale, Speaks, State};
 use watchbell_lab::manifest::{self, Changes};
 use watchbell_lab::skip::{program, skip, skip_in_part};
 use watchbell_lab::wait;
 use watchbell_lab::wasm::{REPOSITORY, SPIN, WATCHBELL};
 use watchbell_lab::webhook::Webhook;
+use watchbell_lab::wire;
 
 // ------------------------------------------------------------ a node, offline
 
@@ -105,6 +108,110 @@ fn an_outage_goes_on_through_an_upgrade_and_a_rollback() {
     assert_eq!(resolved.data("incident"), opened.data("incident"));
     assert_eq!(lab.webhook.messages().len(), 2);
     assert_eq!(lab.born(), born, "the same record");
+}
+
+/// Whoever follows INSTALL.md, from nothing to an upgrade and back, needs nothing that is not
+/// in it.
+#[test]
+fn the_guide_is_all_that_an_operator_needs() {
+    let test = "the_guide_is_all_that_an_operator_needs";
+    alone(test, || {
+        let machine = match Machine::new() {
+            Ok(machine) => machine,
+            Err(why) => return skip(test, &why),
+        };
+        let lab = Lab::new();
+        let (old, new) = (machine.path("bundle-old"), machine.path("bundle-new"));
+        make("embedded", "0.1.0", &Changes::default(), &old);
+        make("embedded", "0.2.0", &Changes::default(), &new);
+        let guide = fs::read_to_string(old.join("INSTALL.md")).unwrap();
+        let newer = fs::read_to_string(new.join("INSTALL.md")).unwrap();
+
+        let install = blocks(&guide, "Install");
+        let [files, host, start, look] = &install[..] else {
+            panic!("want four steps, got {install:#?}");
+        };
+        machine.run(&old, files);
+        machine.run(&old, &host.replace("hs.example.com", "127.0.0.1"));
+        // What else this operator has to say.
+        let environment = Path::new("/etc/watchbell/watchbell.env");
+        let mut text = fs::read_to_string(environment).unwrap();
+        for (name, value) in &lab.variables {
+            if *name != "headscale_host" {
+                text += &format!("SPIN_VARIABLE_{}='{value}'\n", name.to_uppercase());
+            }
+        }
+        fs::write(environment, text).unwrap();
+        machine.run(&old, start);
+        machine.serving();
+        let state = machine.state();
+        let up = || state.last("health").filter(|(_, s)| s == "up");
+        wait::until("health to be up", up);
+        machine.run(&old, look);
+        for file in ["watchbell.env", "runtime-config.toml"] {
+            let file = Path::new("/etc/watchbell").join(file);
+            assert_eq!(
+                fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+                0o600
+            );
+        }
+
+        lab.headscale.state(State::DatabaseDown);
+        lab.webhook.wait_for(1);
+        for step in blocks(&newer, "Upgrade") {
+            machine.run(&new, &step);
+        }
+        machine.serving();
+        let running = || fs::read_link(format!("/proc/{}/exe", machine.pid().unwrap())).unwrap();
+        assert_eq!(running(), Path::new("/opt/watchbell/0.2.0/watchbell"));
+        // The upgrade is done once: the same commands again change nothing.
+        let upgrade = blocks(&newer, "Upgrade").remove(0);
+        assert!(
+            !machine.try_run(&new, &upgrade),
+            "a version that is there stays"
+        );
+        assert!(machine.pid().is_some(), "and it runs");
+
+        let back = blocks(&newer, "Roll back");
+        let [link, restore] = &back[..] else {
+            panic!("want two steps, got {back:#?}");
+        };
+        machine.run(&new, &link.replace("PREVIOUS=0.0.0", "PREVIOUS=0.1.0"));
+        machine.serving();
+        assert_eq!(running(), Path::new("/opt/watchbell/0.1.0/watchbell"));
+        lab.headscale.state(State::Healthy);
+        let told = lab.webhook.wait_for(2);
+        assert_eq!(told[0].data("incident"), told[1].data("incident"));
+        wait::until("health to be up", up);
+
+        // With the state of before the upgrade the outage is open: it is over once more, under
+        // the same ids, and a receiver sees nothing new.
+        machine.run(&new, restore);
+        machine.serving();
+        wait::until("health to be up", up);
+        assert_eq!(lab.webhook.messages().len(), 2);
+
+        fs::write(
+            "/etc/watchbell/secrets.toml",
+            "check_token = \"the-lab-may\"\n",
+        )
+        .unwrap();
+        let secrets = blocks(&guide, "Secrets");
+        machine.run(&old, &secrets.join("\n"));
+        machine.serving();
+        let bearer = [("authorization", "Bearer the-lab-may")];
+        let answer = wire::send(
+            ([127, 0, 0, 1], 3000).into(),
+            "POST",
+            "/run/health",
+            &bearer,
+        );
+        assert_eq!(answer.unwrap().status, 200);
+
+        machine.run(&old, &blocks(&guide, "Remove").join("\n"));
+        assert_eq!(machine.pid(), None);
+        assert!(!Path::new("/opt/watchbell").exists());
+    });
 }
 
 // ------------------------------------------------------------ which application
@@ -407,6 +514,7 @@ fn logrotate_reads_its_configuration_and_no_line_is_lost() {
 struct Lab {
     // First, so that it ends before what it talks to.
     node: Node,
+    variables: Vec<(&'static str, String)>,
     headscale: Headscale,
     webhook: Webhook,
 }
@@ -423,7 +531,8 @@ impl Lab {
             ("webhook_secret", Webhook::secret()),
         ];
         Self {
-            node: Node::new(variables),
+            node: Node::new(variables.clone()),
+            variables,
             headscale,
             webhook,
         }

@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
@@ -17,6 +18,9 @@ use crate::state::State;
 use crate::wasm::{COMPILED_DIR, SPIN, WATCHBELL};
 use crate::{wait, wire};
 
+/// A first start compiles every wasm file, Spin at each: some ten seconds, on a machine that does
+/// nothing else.
+const COMPILE_PATIENCE: Duration = Duration::from_secs(300);
 /// Of a failed node's log, this much is shown.
 const LOG_BYTES_SHOWN: usize = 8_000;
 
@@ -115,6 +119,17 @@ impl Node {
         let child = command.spawn().unwrap();
         let leash = Leash::hold(&child);
         self.child = Some((child, leash));
+        let serving = wait::within(COMPILE_PATIENCE, || {
+            self.must_run();
+            self.request("/.well-known/spin/health").ok()
+        });
+        assert!(serving.is_some(), "waiting for the node to serve");
+    }
+
+    fn must_run(&mut self) {
+        let ended = |(child, _): &mut (Child, Leash)| child.try_wait().unwrap();
+        let end = self.child.as_mut().and_then(ended);
+        assert_eq!(end, None, "the node has ended by itself");
     }
 
     /// The program that runs the bundle, without arguments.
@@ -161,9 +176,7 @@ impl Node {
     pub fn wait_for_status(&mut self, check: &str, status: &str) {
         let state = self.state();
         wait::until(&format!("{check} to be {status}"), || {
-            let ended = |(child, _): &mut (Child, Leash)| child.try_wait().unwrap();
-            let end = self.child.as_mut().and_then(ended);
-            assert_eq!(end, None, "the node has ended by itself");
+            self.must_run();
             state.last(check).filter(|(_, s)| s == status).map(|_| ())
         });
     }

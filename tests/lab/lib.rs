@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`alone`] | nothing: the network, and the mount table, that a test has to itself |
 //! | [`firewall`] | a packet filter, before one port |
+//! | [`guide`] | a machine to follow an installation guide on |
 //! | [`headscale`] | Headscale, its proxies and their mistakes |
 //! | [`browser`] | nothing: it looks at the pages, as people do |
 //! | [`bundle`] | a node that has a bundle and nothing else |
@@ -34,6 +35,7 @@ pub mod client;
 pub mod command;
 pub mod dns;
 pub mod firewall;
+pub mod guide;
 pub mod headscale;
 pub mod leash;
 pub mod manifest;
