@@ -128,8 +128,8 @@ fn the_guide_is_all_that_an_operator_needs() {
         let newer = fs::read_to_string(new.join("INSTALL.md")).unwrap();
 
         let install = blocks(&guide, "Install");
-        let [files, host, start, look] = &install[..] else {
-            panic!("want four steps, got {install:#?}");
+        let [files, host, validate, start, look] = &install[..] else {
+            panic!("want five steps, got {install:#?}");
         };
         machine.run(&old, files);
         machine.run(&old, &host.replace("hs.example.com", "127.0.0.1"));
@@ -142,6 +142,7 @@ fn the_guide_is_all_that_an_operator_needs() {
             }
         }
         fs::write(environment, text).unwrap();
+        machine.run(&old, validate);
         machine.run(&old, start);
         machine.serving();
         let state = machine.state();
