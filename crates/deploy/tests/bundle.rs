@@ -146,17 +146,13 @@ fn the_environment_names_every_variable() {
         let name = format!("SPIN_VARIABLE_{}", name.to_uppercase());
         let line = match variable.get("default").and_then(Item::as_str) {
             Some(default) => format!("#{name}='{default}'"),
-            None => format!("{name}=''"),
+            None => format!("#{name}=''"),
         };
         assert!(text.lines().any(|l| l == line), "{line}");
     }
     // What is said of a variable is said of it here.
-    assert!(
-        text.contains(
-            "# The Headscale to watch: a name or an IP address.\nSPIN_VARIABLE_HEADSCALE_HOST=''\n"
-        ),
-        "{text}"
-    );
+    let host = "# The Headscale to watch: a name or an IP address.\n# Required.\n#SPIN_VARIABLE_HEADSCALE_HOST=''\n";
+    assert!(text.contains(host), "{text}");
 }
 
 #[test]

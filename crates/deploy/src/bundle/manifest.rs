@@ -78,8 +78,8 @@ impl Application {
         &self.version
     }
 
-    /// Every variable of the application as a line of an environment file: commented out with
-    /// its default, but for those that are required.
+    /// Every variable of the application as a line of an environment file, commented out, with
+    /// its default.
     pub(super) fn environment(&self) -> String {
         let Some(variables) = self.document.get("variables").and_then(Item::as_table) else {
             return String::new();
@@ -99,7 +99,8 @@ impl Application {
                     let default = default.replace('\'', r"'\''");
                     text.push_str(&format!("#{name}='{default}'\n"));
                 }
-                None => text.push_str(&format!("{name}=''\n")),
+                // Commented out too: an empty one would be a value, and nothing would be missed.
+                None => text.push_str(&format!("# Required.\n#{name}=''\n")),
             }
         }
         text
