@@ -58,7 +58,8 @@ pub fn not_run(id: &str, why: &str, json: bool) -> ExitCode {
 }
 
 fn outcome(args: &CheckArgs) -> anyhow::Result<Outcome> {
-    let options = args.app.load_options(up::fill(None))?;
+    let application = args.app.from.application()?;
+    let options = args.app.load_options(&application, up::fill(None))?;
     let mut app = run::load(&options).map_err(|_| misconfigured(&options))?;
     let token = trial(&mut app, &args.id)?;
     build_step::run(&app, false)?;

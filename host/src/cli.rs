@@ -10,6 +10,8 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use watchbell_app::{LoadOptions, Target};
 
+use crate::bundle::{self, BundleArgs};
+use crate::payload::{self, Unpacked};
 use crate::{
     check, compiled, demo, manifest, operate, say, schedule, status, terminal, up, validate,
 };
@@ -19,6 +21,7 @@ pub const EXIT_FAILED: u8 = 1;
 
 const CHECK_COMMAND: &str = "check";
 pub const MANIFEST_NAME: &str = "spin.toml";
+const CARRIED_NAME: &str = "spin.toml (in this program)";
 /// What the environment may say in an option's place.
 pub const RUNTIME_CONFIG_VARIABLE: &str = "RUNTIME_CONFIG_FILE";
 pub const LISTEN_VARIABLE: &str = "SPIN_HTTP_LISTEN_ADDR";
@@ -55,6 +58,8 @@ enum Command {
     Kustomize(schedule::KustomizeArgs),
     /// Watch a stand-in for Headscale that is broken twice, and see the alerts
     Demo(DemoArgs),
+    /// Make a directory with all that a node needs to run the application, offline
+    Bundle(BundleArgs),
     #[command(flatten)]
     Look(status::Look),
     #[command(flatten)]
@@ -63,18 +68,25 @@ enum Command {
     Compile { source: PathBuf, target: PathBuf },
 }
 
-/// What says which application to run, as for `spin up`.
+/// Where the application is.
 #[derive(Args)]
-pub struct AppArgs {
-    /// The manifest, or the directory that holds spin.toml
+pub struct FromArgs {
+    /// The manifest, or the directory that holds spin.toml; default: the application that this
+    /// program carries (`watchbell bundle`), or else that of the current directory
     #[arg(
         short = 'f',
         long = "from",
         visible_alias = "from-file",
-        value_name = "PATH",
-        default_value = "."
+        value_name = "PATH"
     )]
-    from: PathBuf,
+    from: Option<PathBuf>,
+}
+
+/// What says which application to run, as for `spin up`.
+#[derive(Args)]
+pub struct AppArgs {
+    #[command(flatten)]
+    pub from: FromArgs,
     /// Set a variable: name=value, name=@file, @file.json or @file.toml; may be repeated
     #[arg(long = "variable", value_name = "NAME=VALUE")]
     variables: Vec<String>,
@@ -82,7 +94,9 @@ pub struct AppArgs {
     // As for --state-dir; in the environment, empty is how a deployment says none.
     #[arg(long, value_name = "FILE", env = RUNTIME_CONFIG_VARIABLE)]
     runtime_config_file: Option<OsString>,
-    /// Where logs and key-value data go; default .spin beside the manifest, empty for none
+    /// Where logs and key-value data go, empty for none; default: .spin beside the manifest,
+    /// and for the application that this program carries the directory that systemd gives,
+    /// or watchbell in the user's state directory
     // A PathBuf's parser would refuse the empty one.
     #[arg(long, value_name = "DIR")]
     state_dir: Option<OsString>,
@@ -139,15 +153,8 @@ pub struct CheckArgs {
 /// Nothing but the application: state, variables and addresses are the demo's own.
 #[derive(Args)]
 pub struct DemoArgs {
-    /// The manifest, or the directory that holds spin.toml
-    #[arg(
-        short = 'f',
-        long = "from",
-        visible_alias = "from-file",
-        value_name = "PATH",
-        default_value = "."
-    )]
-    from: PathBuf,
+    #[command(flatten)]
+    from: FromArgs,
 }
 
 #[derive(Args)]
@@ -202,7 +209,11 @@ pub fn main() -> ExitCode {
         Command::Kustomize(args) => schedule::kustomize(&args),
         Command::Look(look) => status::main(&look),
         Command::Operate(wish) => operate::main(&wish),
-        Command::Demo(args) => manifest_at(&args.from).and_then(|path| demo::main(&path)),
+        Command::Demo(args) => args
+            .from
+            .application()
+            .and_then(|application| demo::main(&application.manifest)),
+        Command::Bundle(args) => bundle::main(&args),
         Command::Compile { source, target } => {
             compiled::compile(&source, &target).map(|()| ExitCode::SUCCESS)
         }
@@ -257,10 +268,83 @@ fn said(error: &clap::Error) -> String {
     line.strip_prefix("error: ").unwrap_or(&line).to_owned()
 }
 
+/// An application whose files are there as long as this lives.
+pub struct Application {
+    pub manifest: PathBuf,
+    carried: Option<Unpacked>,
+}
+
+impl Application {
+    pub fn is_carried(&self) -> bool {
+        self.carried.is_some()
+    }
+
+    /// What to call the manifest: that of a carried one lies where nobody can look it up.
+    pub fn name(&self) -> String {
+        match self.carried {
+            Some(_) => CARRIED_NAME.to_owned(),
+            None => self.manifest.display().to_string(),
+        }
+    }
+}
+
+impl FromArgs {
+    /// The one that was asked for, or the one that this program carries, or the one here.
+    pub fn application(&self) -> anyhow::Result<Application> {
+        if self.from.is_none()
+            && let Some(unpacked) = payload::carried()?
+        {
+            return Ok(Application {
+                manifest: unpacked.dir().join(MANIFEST_NAME),
+                carried: Some(unpacked),
+            });
+        }
+        self.on_disk()
+    }
+
+    /// As [`application`](Self::application), for what is written beside its files: never the
+    /// one that this program carries.
+    pub fn on_disk(&self) -> anyhow::Result<Application> {
+        Ok(Application {
+            manifest: manifest_at(self.from.as_deref().unwrap_or(Path::new(".")))?,
+            carried: None,
+        })
+    }
+}
+
+/// Where the state of a carried application goes: beside a manifest in a temporary directory
+/// it would be lost, and in the current one it would be another in each directory.
+fn state_dir_of_carried() -> anyhow::Result<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    // systemd's: the unit's StateDirectory=, or several with colons between them.
+    if let Some(dirs) = variable("STATE_DIRECTORY")
+        && let Some(first) = std::env::split_paths(&dirs).next()
+    {
+        return Ok(first);
+    }
+    let of_user = variable("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".local/state")));
+    let dir = of_user.context(
+        "finding where state goes: got none of STATE_DIRECTORY, XDG_STATE_HOME and HOME, want --state-dir",
+    )?;
+    Ok(dir.join("watchbell"))
+}
+
 impl AppArgs {
-    pub fn load_options(&self, fill: BTreeMap<String, String>) -> anyhow::Result<LoadOptions> {
+    pub fn load_options(
+        &self,
+        application: &Application,
+        fill: BTreeMap<String, String>,
+    ) -> anyhow::Result<LoadOptions> {
+        let state_dir_default = match (&self.state_dir, application.is_carried()) {
+            (None, true) => Some(state_dir_of_carried()?),
+            _ => None,
+        };
         Ok(LoadOptions {
-            manifest: manifest_at(&self.from)?,
+            manifest: application.manifest.clone(),
+            manifest_name: application.is_carried().then(|| application.name()),
+            state_dir_default,
             runtime_config_file: self
                 .runtime_config_file
                 .clone()

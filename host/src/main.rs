@@ -6,6 +6,7 @@
 mod ask;
 mod bindings;
 mod build_step;
+mod bundle;
 mod chain;
 mod check;
 mod cli;
@@ -24,6 +25,7 @@ mod manifest;
 mod nagios;
 mod operate;
 mod outbound_http;
+mod payload;
 mod resolv;
 mod routes;
 mod run;

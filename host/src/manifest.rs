@@ -51,7 +51,8 @@ struct Told<'a> {
 
 pub fn main(args: &ManifestArgs) -> anyhow::Result<ExitCode> {
     // Nothing is filled in: what holds on this machine does not hold there.
-    let options = args.app.load_options(Default::default())?;
+    let application = args.app.from.on_disk()?;
+    let options = args.app.load_options(&application, Default::default())?;
     let wish = Wish {
         target: args.target,
         every: args.every,

@@ -56,7 +56,9 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 pub fn schedule(args: &ScheduleArgs) -> anyhow::Result<ExitCode> {
-    let app = match load(&args.app.load_options(Default::default())?) {
+    let application = args.app.from.application()?;
+    let options = args.app.load_options(&application, Default::default())?;
+    let app = match load(&options) {
         Ok(app) => app,
         Err(code) => return Ok(code),
     };
@@ -83,7 +85,8 @@ pub fn kustomize(args: &KustomizeArgs) -> anyhow::Result<ExitCode> {
     // Where a check rings: the application as it is reached inside the cluster.
     let origin = kustomize::origin(&args.namespace)?;
     let alert_url = ("alert_url".to_owned(), origin.to_string());
-    let options = args.app.load_options([alert_url].into())?;
+    let application = args.app.from.application()?;
+    let options = args.app.load_options(&application, [alert_url].into())?;
     let app = match load(&options) {
         Ok(app) => app,
         Err(code) => return Ok(code),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use tokio::task::{JoinError, JoinHandle};
 use wasmtime::Engine;
 use watchbell_app::{App, Target};
 
-use crate::cli::UpArgs;
+use crate::cli::{Application, MANIFEST_NAME, UpArgs};
 use crate::component::{self, Program, Shared};
 use crate::engine::{self, Running};
 use crate::http_server::Server;
@@ -36,13 +37,17 @@ pub fn main(args: &UpArgs) -> anyhow::Result<ExitCode> {
     let address = listener
         .as_ref()
         .map_or(args.listen, |(_, address)| *address);
+    let application = args.app.from.application()?;
+    if application.is_carried() {
+        say_carried();
+    }
     let target = args.imitated();
     // Elsewhere nobody knows it better.
     let fill = match target {
         Target::Spin => fill(Some(address)),
         _ => BTreeMap::new(),
     };
-    let options = args.app.load_options(fill)?;
+    let options = args.app.load_options(&application, fill)?;
     let mut app = match run::load_for(&options, target) {
         Ok(app) => app,
         Err(code) => return Ok(code),
@@ -66,10 +71,20 @@ pub fn main(args: &UpArgs) -> anyhow::Result<ExitCode> {
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()?;
-    let result = runtime.block_on(serve(&app, args, listener));
+    let result = runtime.block_on(serve(&app, application, args, listener));
     // A name lookup that hangs must not keep the process.
     runtime.shutdown_background();
     result.map(|()| ExitCode::SUCCESS)
+}
+
+/// Which application it is, where somebody could take it for another.
+fn say_carried() {
+    say::info("Running the application in this program");
+    if Path::new(MANIFEST_NAME).exists() {
+        say::info(&format!(
+            "The {MANIFEST_NAME} in the current directory is another one: -f . runs that"
+        ));
+    }
 }
 
 /// What the runtime knows better than a manifest's default.
@@ -81,6 +96,7 @@ pub fn fill(listen: Option<SocketAddr>) -> BTreeMap<String, String> {
 
 async fn serve(
     app: &App,
+    files: Application,
     args: &UpArgs,
     listener: Option<(TcpListener, SocketAddr)>,
 ) -> anyhow::Result<()> {
@@ -100,6 +116,8 @@ async fn serve(
         follow: !args.quiet,
     };
     let programs = programs(&engine, app, &shared)?;
+    // The code is loaded. What was unpacked for it would outlive a kill.
+    drop(files);
     let triggers = cron_triggers(app, &programs)?;
     let server = Arc::new(Server::new(app, programs, running.clone())?);
     engine::start_ticker(&engine, &running)?;

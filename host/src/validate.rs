@@ -18,14 +18,15 @@ pub fn main(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
         Target::Spin => up::fill(Some(up::DEFAULT_LISTEN)),
         _ => BTreeMap::new(),
     };
-    let options = args.app.load_options(fill)?;
+    let application = args.app.from.application()?;
+    let options = args.app.load_options(&application, fill)?;
     let findings = watchbell_app::validate_for(&options, args.target);
     if args.json {
         println!("{}", serde_json::to_string(&findings)?);
     } else {
         print(&findings);
         if findings.is_empty() {
-            println!("{}: no mistake found", options.manifest.display());
+            println!("{}: no mistake found", application.name());
         }
     }
     let code = match findings.iter().map(|f| f.level).min() {

@@ -5,8 +5,10 @@
 //! |---|---|
 //! | [`alone`] | nothing: the network, and the mount table, that a test has to itself |
 //! | [`firewall`] | a packet filter, before one port |
+//! | [`guide`] | a machine to follow an installation guide on |
 //! | [`headscale`] | Headscale, its proxies and their mistakes |
 //! | [`browser`] | nothing: it looks at the pages, as people do |
+//! | [`bundle`] | a node that has a bundle and nothing else |
 //! | [`chain`] | certificate chains, valid and faulty in one way each |
 //! | [`client`] | a client that trusts them |
 //! | [`dns`] | a DNS server over UDP and TCP, honest or not |
@@ -27,11 +29,13 @@
 
 pub mod alone;
 pub mod browser;
+pub mod bundle;
 pub mod chain;
 pub mod client;
 pub mod command;
 pub mod dns;
 pub mod firewall;
+pub mod guide;
 pub mod headscale;
 pub mod leash;
 pub mod manifest;

@@ -16,12 +16,17 @@ use crate::variables::Variables;
 pub struct LoadOptions {
     /// The manifest's path, `spin.toml` as a rule.
     pub manifest: PathBuf,
+    /// What messages call the manifest, where its path would say nothing to the operator.
+    pub manifest_name: Option<String>,
     /// `--runtime-config-file`.
     pub runtime_config_file: Option<PathBuf>,
     /// The texts after `--variable`, in order.
     pub variables: Vec<String>,
     /// `--state-dir`; empty for none, and then the default store is in memory.
     pub state_dir: Option<PathBuf>,
+    /// Where state goes when neither that nor the runtime config says; `.spin` beside the
+    /// manifest without.
+    pub state_dir_default: Option<PathBuf>,
     /// Where relative paths on the command line start.
     pub cwd: PathBuf,
     /// The environment. Given, never read here: two loads of the same options are equal.

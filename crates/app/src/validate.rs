@@ -70,7 +70,8 @@ pub(crate) struct Examined {
 pub(crate) fn examine(options: &LoadOptions, target: Target) -> Examined {
     let mut report = Report::default();
     let path = absolute(options.cwd.join(&options.manifest));
-    let source = source(&options.manifest, &path, &mut report);
+    let name = options.manifest_name.as_deref().map(Path::new);
+    let source = source(name.unwrap_or(&options.manifest), &path, &mut report);
     examine_source(options, source, target, report)
 }
 
@@ -228,13 +229,16 @@ fn runtime_config(options: &LoadOptions, report: &mut Report) -> RuntimeConfig {
         .unwrap_or_default()
 }
 
-/// The command line before the runtime config before `.spin` beside the manifest.
+/// The command line before the runtime config before the default.
 fn state_dir(options: &LoadOptions, config: &RuntimeConfig, dir: &Path) -> Option<PathBuf> {
     let configured = config.state_dir.as_ref().map(PathBuf::from);
     match options.state_dir.as_ref().or(configured.as_ref()) {
         Some(given) if given.as_os_str().is_empty() => None,
         Some(given) => Some(absolute(options.cwd.join(given))),
-        None => Some(dir.join(STATE_DIR)),
+        None => Some(match &options.state_dir_default {
+            Some(default) => default.clone(),
+            None => dir.join(STATE_DIR),
+        }),
     }
 }
 

@@ -35,10 +35,10 @@ fn options(folder: &Path) -> LoadOptions {
             .is_file()
             .then(|| "runtime-config.toml".into()),
         variables: lines("variables"),
-        state_dir: None,
         cwd: folder.to_owned(),
         env: lines("environment").into_iter().map(pair).collect(),
         fill: BTreeMap::new(),
+        ..LoadOptions::default()
     }
 }
 

@@ -2,6 +2,7 @@
 //! for other programs to read. Nothing here runs, asks the network or writes a file.
 
 pub mod budget;
+pub mod bundle;
 pub mod entries;
 mod fill;
 pub mod kustomize;
