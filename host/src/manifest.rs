@@ -82,7 +82,9 @@ fn directory(file: &Path) -> PathBuf {
 fn put(output: Option<&Path>, text: &str) -> anyhow::Result<()> {
     match output {
         Some(path) => {
-            fs::write(path, text).with_context(|| format!("writing {:?}", path.display()))
+            let dir = directory(path);
+            fs::create_dir_all(&dir).with_context(|| format!("making the directory {dir:?}"))?;
+            fs::write(path, text).with_context(|| format!("writing {path:?}"))
         }
         None => {
             terminal::stdout(text.as_bytes());

@@ -51,6 +51,9 @@ pub struct KustomizeArgs {
     output: PathBuf,
 }
 
+/// What a manifest for SpinKube does not declare.
+const ALERT_URL: &str = "alert_url";
+
 fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| "want a duration such as 20s, 60s or 5m".to_owned())
 }
@@ -82,9 +85,9 @@ pub fn schedule(args: &ScheduleArgs) -> anyhow::Result<ExitCode> {
 }
 
 pub fn kustomize(args: &KustomizeArgs) -> anyhow::Result<ExitCode> {
-    // Where a check rings: the application as it is reached inside the cluster.
+    // For reading alone: there a check rings inside the application.
     let origin = kustomize::origin(&args.namespace)?;
-    let alert_url = ("alert_url".to_owned(), origin.to_string());
+    let alert_url = (ALERT_URL.to_owned(), origin.to_string());
     let application = args.app.from.application()?;
     let options = args.app.load_options(&application, [alert_url].into())?;
     let app = match load(&options) {
@@ -95,6 +98,7 @@ pub fn kustomize(args: &KustomizeArgs) -> anyhow::Result<ExitCode> {
     let (variables, _) = application_variables(&options);
     let variables: Vec<Variable<'_>> = variables
         .iter()
+        .filter(|(name, _)| *name != ALERT_URL)
         .map(|(name, variable)| Variable {
             name,
             value: variable.value.as_deref(),

@@ -46,7 +46,7 @@ done
 for id in $calls; do
     wait "$id" || failed=1
 done
-# After the checks, so that it finds what they have just written. A check that sees a change
-# rings by itself: the sweep is for rings that were lost, and for reminders.
+# After the checks, so that it finds what they have just written. Where checks ring by
+# themselves at a change, it is for rings that were lost, and for reminders.
 call '/alert' || failed=1
 exit "$failed"
