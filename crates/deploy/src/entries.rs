@@ -9,7 +9,7 @@ use crate::Refused;
 pub struct Entry {
     /// The component's id.
     pub component: String,
-    /// `/run/health`: of [`is_plain`] characters alone.
+    /// `/run/health`: of letters, digits, `-`, `_`, `.` and `/` alone.
     pub path: String,
 }
 

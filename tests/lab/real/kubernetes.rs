@@ -43,7 +43,7 @@ pub fn schemas() -> Result<Value, String> {
     let pins = Path::new(env!("CARGO_MANIFEST_DIR")).join("real/kubernetes/requirements.txt");
     let dir = wasm::target_dir().join("lab-kubernetes");
     let file = dir.join("definitions.json");
-    if !is_newer(&file, &[pins.clone()]) {
+    if !is_newer(&file, std::slice::from_ref(&pins)) {
         let python =
             skip::program(&["python3"]).ok_or("no python3 on PATH to fetch schemas with")?;
         // pip of its own: Debian's python has none, and is not to be installed into.
