@@ -24,7 +24,7 @@ use crate::recurring::Recurring;
 use crate::settings::Severity;
 use crate::time::UnixMs;
 
-pub use node::{NODE, silent};
+pub use node::{NODE, asleep_after, silent};
 
 /// No lease is longer: one that ends later is a clock that went back, not a run at work.
 const LEASE_MAX: Duration = Duration::from_secs(60);
@@ -105,6 +105,8 @@ pub struct TakenOver {
 pub struct Rules {
     /// How long a first message waits for fresh outcomes.
     pub settling_time: Duration,
+    /// How often the alert component runs at least.
+    pub sweep_interval: Duration,
     pub reminders: Reminders,
     /// Whether it is told that the node runs (again).
     pub announces: bool,
@@ -149,8 +151,9 @@ impl Ledger {
     /// stored before any of it is sent.
     pub fn look(&mut self, look: &Look<'_>) {
         self.take(look);
+        self.suspect_failing(look);
         let awake_before = self.awake.map(|a| a.since);
-        let awake_since = self.wake(look.now);
+        let awake_since = self.wake(look.now, look.rules.sweep_interval);
         for (name, account) in &mut self.services {
             account.forget(look);
             account.look(name, look, awake_since);
@@ -189,6 +192,19 @@ impl Ledger {
         self.over.drain(..many);
         let quiet = |a: &Account| a.service == Service::default() && a.warnings.is_empty();
         services.retain(|_, a| !quiet(a) || a.change.is_some());
+    }
+
+    /// A service of which nothing was ever told has to be followed from the first failure on,
+    /// for its other checks are asked again at once.
+    fn suspect_failing(&mut self, look: &Look<'_>) {
+        let failing =
+            |m: &&Monitor| m.failing() && m.runs(look.now) && m.definition.role != Role::Witness;
+        for monitor in look.monitors.iter().filter(failing) {
+            let service = &monitor.definition.service;
+            if !self.services.contains_key(service) {
+                self.services.insert(service.clone(), Account::default());
+            }
+        }
     }
 
     /// Every service's transitions, in the order in which they happened.

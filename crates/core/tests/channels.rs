@@ -332,6 +332,7 @@ fn a_mistake_shows_no_secret() {
             "retry",
             "timeout",
             "reminder",
+            "sweep",
             "services",
             "content_type",
             "startup",

@@ -61,6 +61,7 @@ impl Play {
             operator: Operator::default(),
             rules: Rules {
                 settling_time: Duration::from_secs(30),
+                sweep_interval: Duration::from_secs(60),
                 reminders: Reminders {
                     interval: Duration::from_secs(4 * HOURS),
                     max: 2,
@@ -886,6 +887,31 @@ fn a_check_that_does_not_run_is_told() {
     );
     play.probe(310, "health", up());
     assert_eq!(play.look(310), [format!("alert.resolved {NODE} silent")]);
+}
+
+/// Called from outside, perhaps every five minutes: it does not sleep in between.
+#[test]
+fn sweeps_far_apart_tell_of_a_check_that_does_not_run() {
+    let mut play = Play::headscale();
+    play.rules.sweep_interval = Duration::from_secs(300);
+    play.rules.announces = true;
+    let mut said = Vec::new();
+    for second in (300..=900).step_by(300) {
+        play.others_than_health_are_up(second);
+        said.extend(play.look(second));
+    }
+    assert_eq!(said, [format!("alert.triggered {NODE} silent")]);
+}
+
+/// A service that never had anything to say is asked as early as any other: its other checks
+/// run again from the first failure on, not from its confirmation on.
+#[test]
+fn the_first_failure_of_all_is_suspected_at_once() {
+    let mut play = Play::headscale();
+    assert_eq!(play.ledger.suspect(), None);
+    play.probe(10, "health", refused());
+    assert!(play.look(10).is_empty());
+    assert_eq!(play.ledger.suspect(), Some(at(10)));
 }
 
 /// Only a run ends it: a node that sleeps and wakes has not seen one.

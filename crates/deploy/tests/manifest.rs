@@ -215,6 +215,13 @@ fn every_interval_fits_the_pace() {
             let written = write(&options, &wish).unwrap();
             let findings = read_back(target.name(), &written.text, &options, target);
             assert!(findings.is_empty(), "{target} at {every_s}: {findings:#?}");
+            // Who tells, and who shows, take one for asleep after three of them.
+            let told = written.text.matches("\nsweep_interval = ").count();
+            assert_eq!(
+                told,
+                if every_s > 60 { 2 } else { 0 },
+                "{target} at {every_s}"
+            );
         }
     }
 }

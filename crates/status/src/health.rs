@@ -3,16 +3,13 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use watchbell_core::ledger::silent;
+use watchbell_core::ledger::{asleep_after, silent};
 use watchbell_core::store;
 use watchbell_core::time::UnixMs;
 
 use crate::records::Records;
 
 pub const HEALTH_JSON: &str = "application/health+json";
-
-/// The alert component notes once a minute that it runs, and sweeps every ten seconds.
-const ALERT_SILENT_AFTER: Duration = Duration::from_secs(180);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Verdict {
@@ -36,20 +33,21 @@ impl Verdict {
 }
 
 /// The HTTP status and the body. Counts and times alone: anybody may ask.
-pub fn health(records: &Records) -> (u16, Value) {
+pub fn health(records: &Records, sweep_interval: Duration) -> (u16, Value) {
     let now = records.now;
+    let asleep_after = asleep_after(sweep_interval);
     let seen = records.ledger.awake.map(|a| a.seen);
     let alert = match seen {
         _ if records.loses(store::LEDGER) => Verdict::Fail,
         // Not yet, on a fresh node.
         None => {
             let born = records.monitors.iter().map(|m| m.born_at).min();
-            match born.is_some_and(|born| now.since(born) > ALERT_SILENT_AFTER) {
+            match born.is_some_and(|born| now.since(born) > asleep_after) {
                 true => Verdict::Fail,
                 false => Verdict::Warn,
             }
         }
-        Some(seen) => Verdict::of(now.since(seen) > ALERT_SILENT_AFTER, Verdict::Fail),
+        Some(seen) => Verdict::of(now.since(seen) > asleep_after, Verdict::Fail),
     };
     let silent = records
         .monitors

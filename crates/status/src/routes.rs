@@ -68,7 +68,7 @@ fn answer(
         ["api", "v1", "openapi.json"] => return file(JSON, api::OPENAPI),
         ["script.js"] => return file("text/javascript; charset=utf-8", page::SCRIPT),
         ["health"] => {
-            let (status, body) = health(&Records::read(store)?);
+            let (status, body) = health(&Records::read(store)?, settings.sweep_interval);
             let response = Response::new(status, HEALTH_JSON, body.to_string());
             return Ok(response.with("cache-control", "no-cache"));
         }

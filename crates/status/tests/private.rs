@@ -9,7 +9,7 @@ mod support;
 
 use store::InMemory;
 use support::{NOW, OPEN, OVER, SECRET, records};
-use watchbell_core::settings::StatusSettings;
+use watchbell_core::settings::{AlertSettings, StatusSettings};
 use watchbell_core::store::{LEDGER, PAST, monitor_key, write};
 use watchbell_status::{Request, Verb, respond};
 
@@ -79,6 +79,7 @@ fn ask(store: &InMemory, path: &str, token: bool) -> String {
         title: "Ours".into(),
         token: Some(TOKEN.into()),
         public: true,
+        sweep_interval: AlertSettings::SWEEP_INTERVAL,
     };
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let authorization = if token {

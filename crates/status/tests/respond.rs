@@ -7,6 +7,8 @@ mod store;
 #[path = "../../core/tests/support/mod.rs"]
 mod support;
 
+use std::time::Duration;
+
 use serde_json::Value;
 use store::InMemory;
 use support::{down, policy, up};
@@ -14,7 +16,7 @@ use watchbell_core::counting::{Probed, count, load};
 use watchbell_core::measured::Measured;
 use watchbell_core::monitor::{Definition, Monitor};
 use watchbell_core::outcome::Outcome;
-use watchbell_core::settings::StatusSettings;
+use watchbell_core::settings::{AlertSettings, StatusSettings};
 use watchbell_core::store::{Store, monitor_key, read};
 use watchbell_core::time::UnixMs;
 use watchbell_status::{Request, Response, Verb, respond};
@@ -30,6 +32,7 @@ fn settings(token: Option<&str>, public: bool) -> StatusSettings {
         title: "Ours".into(),
         token: token.map(str::to_owned),
         public,
+        sweep_interval: AlertSettings::SWEEP_INTERVAL,
     }
 }
 
@@ -533,10 +536,14 @@ fn an_uptime_does_not_jump_when_a_day_ends() {
 #[test]
 fn own_health_fails_when_nothing_runs_any_more() {
     let store = two();
-    let health = |store: &InMemory| {
+    let health_of = |store: &InMemory, sweep_interval: Duration| {
+        let settings = StatusSettings {
+            sweep_interval,
+            ..settings(None, true)
+        };
         let answer = respond(
             store,
-            &settings(None, true),
+            &settings,
             &Request {
                 path: "/health",
                 ..GET
@@ -551,6 +558,7 @@ fn own_health_fails_when_nothing_runs_any_more() {
             json(&answer)["status"].as_str().unwrap().to_owned(),
         )
     };
+    let health = |store: &InMemory| health_of(store, AlertSettings::SWEEP_INTERVAL);
     // The alert component has never run.
     assert_eq!(health(&store), (503, "fail".into()));
     let mut ledger = watchbell_core::ledger::Ledger::default();
@@ -569,4 +577,6 @@ fn own_health_fails_when_nothing_runs_any_more() {
     assert_eq!(health(&store), (200, "warn".into()));
     store.now.set(UnixMs((NOW_S + 181) * 1_000));
     assert_eq!(health(&store), (503, "fail".into()));
+    let rarely = Duration::from_secs(300);
+    assert_eq!(health_of(&store, rarely), (200, "warn".into()));
 }

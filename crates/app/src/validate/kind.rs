@@ -181,10 +181,11 @@ const CONTROL: &[&str] = &["capability_version", "public_key", "public_key_hint"
 /// What may be absent.
 const OPTIONAL: &[&str] = &["presence", "hint"];
 
-const STATUS: &[&str] = &["title", "status_token", "public"];
+const STATUS: &[&str] = &["title", "status_token", "public", "sweep_interval"];
 
 const ALERT: &[&str] = &[
     "settling_time",
+    "sweep_interval",
     "reminder_interval",
     "reminders_max",
     "startup_message",

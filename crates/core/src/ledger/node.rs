@@ -28,13 +28,18 @@ pub struct Awake {
 
 /// Between two notes that the alert component runs: a write each.
 const NOTE_EVERY: Duration = Duration::from_secs(60);
-/// Without a note for so long the node was off, or asleep: of that time no check is asked
-/// to have run.
-const ASLEEP_AFTER: Duration = Duration::from_secs(180);
+/// Without a sweep for so many intervals the node was off, or asleep: of that time no check is
+/// asked to have run.
+const ASLEEP_INTERVALS: u32 = 3;
 /// A check that has not run for this many intervals is silent.
 const SILENT_INTERVALS: u64 = 3;
 /// And a firing's jitter.
 const SILENT_MARGIN: Duration = Duration::from_secs(60);
+
+/// How long the alert component can be quiet before it does not run.
+pub fn asleep_after(sweep_interval: Duration) -> Duration {
+    sweep_interval * ASLEEP_INTERVALS
+}
 
 /// Whether a check has not run for three intervals, the node's own sleep left out.
 pub fn silent(monitor: &Monitor, awake_since: UnixMs, now: UnixMs) -> bool {
@@ -85,12 +90,12 @@ impl Ledger {
     }
 
     /// Since when the alert component has run without a gap.
-    pub(super) fn wake(&mut self, now: UnixMs) -> UnixMs {
+    pub(super) fn wake(&mut self, now: UnixMs, sweep_interval: Duration) -> UnixMs {
         let awake = self.awake.get_or_insert(Awake {
             since: now,
             seen: now,
         });
-        if now < awake.seen || now.since(awake.seen) > ASLEEP_AFTER {
+        if now < awake.seen || now.since(awake.seen) > asleep_after(sweep_interval) {
             *awake = Awake {
                 since: now,
                 seen: now,

@@ -37,6 +37,9 @@ impl AlertSettings {
     pub const TIMEOUT_MAX: Duration = Duration::from_secs(20);
     pub const RETRY_INTERVAL: Duration = Duration::from_secs(10);
     pub const SETTLING_TIME: Duration = Duration::from_secs(30);
+    /// At which it notes that it runs, and by which others judge whether it does.
+    pub const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+    const SWEEP_INTERVAL_MAX: Duration = Duration::from_secs(3_600);
     pub const SETTLING_TIME_MAX: Duration = Duration::from_secs(600);
     pub const REMINDER_INTERVAL: Duration = Duration::from_secs(4 * 3_600);
     pub const REMINDERS_MAX: u32 = 6;
@@ -64,6 +67,7 @@ impl AlertSettings {
                 // `settling_time`: how long a first message waits for fresh outcomes of the
                 // service's other checks; default 30 s, 0 to wait for none.
                 settling_time: settling_time(&mut r),
+                sweep_interval: sweep_interval(&mut r),
                 reminders: Reminders {
                     // `reminder_interval`: default 4 h.
                     interval: duration(&mut r, "reminder_interval", Self::REMINDER_INTERVAL),
@@ -101,6 +105,17 @@ fn settling_time(r: &mut Reader<'_>) -> Duration {
         AlertSettings::SETTLING_TIME_MAX,
     );
     bounded(r, "settling_time", default, max)
+}
+
+/// `sweep_interval`: how often something runs the alert component at least; default 60 s,
+/// from 60 s to 1 h. The status component has it too.
+pub(super) fn sweep_interval(r: &mut Reader<'_>) -> Duration {
+    let (key, min) = ("sweep_interval", AlertSettings::SWEEP_INTERVAL);
+    let value = bounded(r, key, min, AlertSettings::SWEEP_INTERVAL_MAX);
+    if value < min {
+        r.mistake(key, &show(value), &format!("at least {}", show(min)));
+    }
+    value.max(min)
 }
 
 fn bounded(r: &mut Reader<'_>, key: &str, default: Duration, max: Duration) -> Duration {

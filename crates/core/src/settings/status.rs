@@ -1,6 +1,9 @@
 //! What the status component reads.
 
-use super::{Mistake, Reader};
+use std::time::Duration;
+
+use super::alert::sweep_interval;
+use super::{AlertSettings, Mistake, Reader};
 use crate::outcome::one_line;
 
 /// The variables of the status component.
@@ -12,6 +15,8 @@ pub struct StatusSettings {
     pub token: Option<String>,
     /// `public`: `on` (default) shows states to everybody, `off` nothing without the token.
     pub public: bool,
+    /// `sweep_interval`: the alert component's.
+    pub sweep_interval: Duration,
 }
 
 impl StatusSettings {
@@ -43,10 +48,12 @@ impl StatusSettings {
                 "one, or nobody sees anything",
             );
         }
+        let sweep_interval = sweep_interval(&mut r);
         r.finish(Self {
             title: one_line(&title, Self::TITLE_CHARS_MAX),
             token,
             public,
+            sweep_interval,
         })
     }
 
@@ -56,6 +63,7 @@ impl StatusSettings {
             title: Self::TITLE.to_owned(),
             token: None,
             public: false,
+            sweep_interval: AlertSettings::SWEEP_INTERVAL,
         }
     }
 }

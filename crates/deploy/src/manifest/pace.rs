@@ -2,7 +2,8 @@
 //!
 //! A probe is due at a call only, so every interval is a multiple of the pace. A first
 //! message waits for fresh outcomes of a service's other checks, which come with the next
-//! call: its `settling_time` lasts that much longer than the one that is the default.
+//! call: its `settling_time` lasts that much longer than the one that is the default. And
+//! whoever judges whether alerting runs has to know how often it can.
 
 use std::time::Duration;
 
@@ -24,8 +25,11 @@ pub(super) fn set(draft: &mut Draft<'_>, pace: Duration) {
     }
     for component in draft.ours() {
         match component.kind {
-            Kind::Status => {}
-            Kind::Alert => settle(draft, &component.id, pace),
+            Kind::Status => expect_sweeps(draft, &component.id, pace),
+            Kind::Alert => {
+                settle(draft, &component.id, pace);
+                expect_sweeps(draft, &component.id, pace);
+            }
             _ => slow_down(draft, &component.id, pace),
         }
     }
@@ -54,6 +58,12 @@ fn settle(draft: &mut Draft<'_>, id: &str, pace: Duration) {
     }
     let enough = (pace + AlertSettings::SETTLING_TIME).min(AlertSettings::SETTLING_TIME_MAX);
     change(draft, id, "settling_time", old, old.max(enough));
+}
+
+fn expect_sweeps(draft: &mut Draft<'_>, id: &str, pace: Duration) {
+    let get = |key: &str| draft.value(id, key);
+    let old = AlertSettings::read(&get).rules.sweep_interval;
+    change(draft, id, "sweep_interval", old, old.max(pace));
 }
 
 fn change(draft: &mut Draft<'_>, id: &str, key: &str, old: Duration, new: Duration) {
