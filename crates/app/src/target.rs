@@ -48,6 +48,8 @@ pub struct Limits {
     pub request_max: Option<Duration>,
     /// Of one instance.
     pub memory_bytes_max: Option<u64>,
+    /// Whether what calls at set times there can send the token in a header.
+    pub scheduler_sends_headers: bool,
     /// How often its scheduler, or the one that is usual there, can call at most.
     pub schedule_min: Duration,
 }
@@ -91,6 +93,7 @@ impl Target {
             outbound_requests_per_hour_max: None,
             request_max: None,
             memory_bytes_max: None,
+            scheduler_sends_headers: true,
             schedule_min: Duration::from_secs(1),
         };
         // A cron expression of five fields: minutes are its finest.
@@ -123,6 +126,7 @@ impl Target {
                 writes_per_second_max: Some(50),
                 request_max: Some(Duration::from_secs(30)),
                 memory_bytes_max: Some(128 << 20),
+                scheduler_sends_headers: false,
                 ..minutes
             },
         }

@@ -7,6 +7,7 @@ mod permissions;
 mod resolve;
 mod settings;
 mod target;
+mod tokens;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -113,6 +114,7 @@ fn examine_source(
     for component in &resolved {
         settings::check(component, &manifest, target, &mut report);
         permissions::check(component, &manifest, target, &mut report);
+        tokens::check(component, target, &mut report);
     }
     let schedules = cron::check(&manifest, &resolved, target, &mut report);
     alerting(&manifest, &resolved, &mut report);

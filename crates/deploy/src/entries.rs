@@ -1,5 +1,6 @@
 //! The HTTP entries of an application: what a scheduler calls.
 
+use toml_edit::{DocumentMut, Item, TableLike};
 use watchbell_app::{App, Kind};
 
 use crate::Refused;
@@ -21,19 +22,65 @@ pub struct Entries {
     pub sweep: Entry,
 }
 
+/// What an application has, whatever it was read from.
+struct Parts<'a> {
+    components: Vec<(&'a str, Kind)>,
+    /// Routes, and whose they are.
+    routes: Vec<(&'a str, &'a str)>,
+}
+
 impl Entries {
     /// # Errors
     /// When a check, or the alert component, has no route that a scheduler can call, and when
     /// there is none of them.
     pub fn of(app: &App) -> Result<Self, Refused> {
+        let components = app.components.values();
+        let routes = app.http.iter();
+        Self::among(&Parts {
+            components: components
+                .filter_map(|c| Some((c.id.as_str(), c.kind?)))
+                .collect(),
+            routes: routes
+                .map(|t| (t.route.as_str(), t.component.as_str()))
+                .collect(),
+        })
+    }
+
+    /// As [`of`](Self::of), from the text of a valid manifest: no variable needs a value.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub fn read(manifest: &str) -> Result<Self, Refused> {
+        let document: DocumentMut = manifest
+            .parse()
+            .map_err(|error: toml_edit::TomlError| Refused::one(error.to_string()))?;
+        let components = document.get("component").and_then(Item::as_table_like);
+        let mut components: Vec<(&str, Kind)> = components
+            .into_iter()
+            .flat_map(|all| all.iter())
+            .filter_map(|(id, c)| Some((id, Kind::of_source(text(c.as_table_like()?, "source")?)?)))
+            .collect();
+        components.sort_unstable_by_key(|(id, _)| *id);
+        let triggers = document.get("trigger").and_then(|all| all.get("http"));
+        let routes = triggers.and_then(Item::as_array_of_tables).into_iter();
+        let routes = routes.flatten();
+        Self::among(&Parts {
+            components,
+            routes: routes
+                .filter_map(|t| Some((text(t, "route")?, text(t, "component")?)))
+                .collect(),
+        })
+    }
+
+    fn among(parts: &Parts<'_>) -> Result<Self, Refused> {
         let mut mistakes = Vec::new();
         let mut found = |wanted: &dyn Fn(Kind) -> bool| -> Vec<Entry> {
-            let components = app.components.values();
+            let components = parts.components.iter();
             components
-                .filter(|component| component.kind.is_some_and(wanted))
-                .filter_map(|component| match route(app, &component.id) {
+                .filter(|(_, kind)| wanted(*kind))
+                .filter_map(|(id, _)| match route(parts, id) {
                     Ok(path) => Some(Entry {
-                        component: component.id.clone(),
+                        component: (*id).to_owned(),
                         path,
                     }),
                     Err(why) => {
@@ -61,10 +108,14 @@ impl Entries {
     }
 }
 
+fn text<'a>(table: &'a dyn TableLike, key: &str) -> Option<&'a str> {
+    table.get(key)?.as_str()
+}
+
 /// The first route of a component that is one path.
-fn route(app: &App, id: &str) -> Result<String, String> {
-    let routes = app.http.iter().filter(|trigger| trigger.component == id);
-    let routes: Vec<&str> = routes.map(|trigger| trigger.route.as_str()).collect();
+fn route(parts: &Parts<'_>, id: &str) -> Result<String, String> {
+    let routes = parts.routes.iter().filter(|(_, whose)| *whose == id);
+    let routes: Vec<&str> = routes.map(|(route, _)| *route).collect();
     if let Some(route) = routes.iter().find(|route| is_plain(route)) {
         return Ok((*route).to_owned());
     }

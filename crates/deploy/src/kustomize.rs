@@ -18,6 +18,12 @@ pub struct Variable<'a> {
     pub secret: bool,
 }
 
+impl Variable<'_> {
+    fn is_given(&self) -> bool {
+        self.value.is_some_and(|value| !value.is_empty())
+    }
+}
+
 /// What a base is made of.
 pub struct Base<'a> {
     pub app: &'a App,
@@ -55,7 +61,7 @@ impl Base<'_> {
         let entries = Entries::of(self.app)?;
         self.check()?;
         let every = Every::of(Scheduler::Kubernetes, Scheduler::Kubernetes.every());
-        let cron = every.map_err(Refused::one)?.cron();
+        let cron = every.map_err(|want| Refused::one(want.to_owned()))?.cron();
         let file = |name, text| File { name, text };
         Ok(vec![
             file(
@@ -66,7 +72,10 @@ impl Base<'_> {
             file("spinapp.yaml", self.spinapp()),
             file(
                 "cronjob.yaml",
-                cronjob(&cron, VARIABLES_SECRET, CHECK_TOKEN),
+                format!(
+                    "# Calls Watchbell: written by `watchbell kustomize`.\n{}",
+                    cronjob(&cron, VARIABLES_SECRET, CHECK_TOKEN)
+                ),
             ),
             file(SCRIPT_NAME, call_script_with_token_file(&entries, &origin)),
             file(
@@ -82,8 +91,10 @@ impl Base<'_> {
 
     fn check(&self) -> Result<(), Refused> {
         let mut mistakes = Vec::new();
-        let plain = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
-        if self.image.is_empty() || !self.image.chars().all(plain) {
+        let word = |c: char| c.is_ascii_alphanumeric();
+        let plain = |c: char| word(c) || "._-/:@".contains(c);
+        let ends = self.image.starts_with(word) && self.image.ends_with(word);
+        if !ends || !self.image.chars().all(plain) {
             mistakes.push(format!(
                 "image: got {:?}, want a reference such as \"registry.example.com/watchbell:1\"",
                 self.image
@@ -116,7 +127,7 @@ impl Base<'_> {
         fill(
             SPINAPP,
             &[
-                ("image", self.image),
+                ("image", &json!(self.image).to_string()),
                 ("probe", probe),
                 ("variables", &variables.join("\n")),
             ],
@@ -154,10 +165,10 @@ impl Base<'_> {
 
     fn service_monitor(&self) -> String {
         let token = self.variables.iter().find(|v| v.name == STATUS_TOKEN);
-        let authorization = match token.and_then(|v| v.value) {
-            Some(value) if !value.is_empty() => AUTHORIZATION.to_owned(),
+        let authorization = match token.is_some_and(Variable::is_given) {
+            true => AUTHORIZATION.to_owned(),
             // A Secret's key that is not there would take the whole endpoint out.
-            _ => AUTHORIZATION.lines().fold(
+            false => AUTHORIZATION.lines().fold(
                 "# With a status_token in secrets.env, /metrics shows more to who bears it:\n"
                     .to_owned(),
                 |text, line| text + "# " + line + "\n",
@@ -169,9 +180,9 @@ impl Base<'_> {
     fn secrets(&self) -> String {
         let secrets = self.variables.iter().filter(|v| v.secret);
         let names: Vec<String> = secrets
-            .map(|v| match v.name {
-                CHECK_TOKEN => format!("{CHECK_TOKEN}="),
-                name => format!("# {name}="),
+            .map(|v| match v.name == CHECK_TOKEN || v.is_given() {
+                true => format!("{}=", v.name),
+                false => format!("# {}=", v.name),
             })
             .collect();
         fill(SECRETS, &[("names", &names.join("\n"))])

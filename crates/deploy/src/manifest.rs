@@ -16,7 +16,7 @@ mod unused;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use watchbell_app::{Finding, Level, LoadOptions, Target, validate, validate_text};
+use watchbell_app::{Finding, Level, LoadOptions, Target, validate, validate_for, validate_text};
 
 use crate::budget::Budget;
 use draft::Draft;
@@ -63,6 +63,7 @@ pub fn write(options: &LoadOptions, wish: &Wish) -> Result<Written, Vec<Finding>
     }
     let source = Source::read(options)?;
     let mut draft = Draft::new(&source, options, wish.target);
+    refuse_written(&mut draft);
     paths::rewrite(&mut draft, wish.directory.as_deref());
     match (wish.target.limits().cron, wish.every) {
         (true, None) => {}
@@ -125,7 +126,49 @@ fn change(draft: &mut Draft<'_>, wish: &Wish, every: Option<Duration>) {
     unused::remove(draft);
 }
 
+/// What one target lacks is gone from its manifest, and another may have it.
+fn refuse_written(draft: &mut Draft<'_>) {
+    let Some(other) = draft.source.written_for else {
+        return;
+    };
+    if other != draft.target && other != Target::Spin {
+        let got = format!("a manifest written for {}", other.title());
+        let want = "the hand-written one that it was made from";
+        draft.refuse("manifest-source", String::new(), &got, want);
+    }
+}
+
 const HEADING: &str = "# Written by `watchbell manifest --target ";
+
+/// The target in a manifest's heading; `None` where none was written there.
+pub fn written_for(text: &str) -> Option<Target> {
+    let (target, _) = text.strip_prefix(HEADING)?.split_once('`')?;
+    target.parse().ok()
+}
+
+/// What runs at the target: what [`write`] makes of a hand-written manifest; one that it has
+/// made, for whatever target, is that already.
+///
+/// # Errors
+/// As those of [`write`].
+pub fn at(options: &LoadOptions, target: Target) -> Result<String, Vec<Finding>> {
+    let source = Source::read(options)?;
+    let Some(own) = source.written_for.filter(|own| !own.limits().cron) else {
+        let wish = Wish {
+            target,
+            every: None,
+            sockets: false,
+            directory: None,
+        };
+        return Ok(write(options, &wish)?.text);
+    };
+    let mut mistakes = validate_for(options, own);
+    mistakes.retain(|f| f.level == Level::Error && f.id != LACKS_VALUE);
+    match mistakes.is_empty() {
+        true => Ok(source.document.raw().to_owned()),
+        false => Err(mistakes),
+    }
+}
 
 /// Of a file that has one already, the new one takes its place.
 fn heading(target: Target, source: &Source) -> String {

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 pub use every::Every;
 
+use watchbell_core::settings::show_duration;
+
 use crate::fill::fill;
 use crate::{Entries, File, Origin, Refused};
 
@@ -110,7 +112,7 @@ pub(crate) const CURL_IMAGE: &str = "docker.io/curlimages/curl:8.11.1";
 /// What to call, from where, how often.
 pub struct Schedule<'a> {
     pub entries: &'a Entries,
-    /// Not for [`Scheduler::is_inside`].
+    /// Needed, except for [`Scheduler::is_inside`], which wants none.
     pub origin: Option<&'a Origin>,
     pub every: Duration,
 }
@@ -119,14 +121,22 @@ impl Schedule<'_> {
     /// # Errors
     /// When the scheduler cannot call so often, or so rarely, or needs an address.
     pub fn files(&self, scheduler: Scheduler) -> Result<Vec<File>, Refused> {
-        let every = Every::of(scheduler, self.every).map_err(Refused::one)?;
+        let every = Every::of(scheduler, self.every).map_err(|want| {
+            let got = show_duration(self.every);
+            Refused::one(format!("--every: got {got}, want for {scheduler} {want}"))
+        })?;
         let cron = every.cron();
         if scheduler.is_inside() {
+            if self.origin.is_some() {
+                return Err(Refused::one(format!(
+                    "--url: got an address, want none for {scheduler}: its jobs call the application that they are created for"
+                )));
+            }
             return Ok(vec![self.akamai(&cron)]);
         }
         let origin = self.origin.ok_or_else(|| {
             Refused::one(format!(
-                "scheduler {scheduler}: got no --url, want the application's address"
+                "--url: got nothing, want the application's address for {scheduler}"
             ))
         })?;
         let token_file = || call_script_with_token_file(self.entries, origin);

@@ -83,7 +83,17 @@ fn metrics_are_asked_for_with_a_token_where_there_is_one() {
         status.unwrap().value = token;
         let files = files(&variables, IMAGE).unwrap();
         let monitor = yaml(&files, "servicemonitor.yaml").remove(0);
-        monitor["spec"]["endpoints"][0]["authorization"].is_object()
+        let bears = monitor["spec"]["endpoints"][0]["authorization"].is_object();
+        let secrets = files
+            .iter()
+            .find(|f| f.name == "secrets.example.env")
+            .unwrap();
+        let asked = secrets.text.lines().any(|line| line == "status_token=");
+        assert_eq!(
+            bears, asked,
+            "a Secret's key that is not there takes the endpoint out"
+        );
+        bears
     };
     assert!(bears(Some("x")));
     assert!(!bears(Some("")));
@@ -100,6 +110,17 @@ fn what_cannot_be_written_is_said_at_once() {
         files(&variables, "a b").unwrap_err(),
         "image: got \"a b\", want a reference such as \"registry.example.com/watchbell:1\"\n\
          variables: got no secret check_token, want one: the CronJob is let in by it"
+    );
+    for image in ["", "foo:", "@x", "-", "/a"] {
+        let error = files(&self::variables(), image).unwrap_err();
+        assert!(error.starts_with("image: got "), "{error}");
+    }
+    let spinapp =
+        |image| yaml(&files(&self::variables(), image).unwrap(), "spinapp.yaml").remove(0);
+    assert_eq!(
+        spinapp("1.5")["spec"]["image"],
+        "1.5",
+        "a text, not a number"
     );
     for namespace in ["", "A", "-a", "a-", "a.b", &"a".repeat(64)] {
         let error = origin(namespace).unwrap_err().to_string();

@@ -24,7 +24,7 @@ fn files(scheduler: Scheduler, origin: &str) -> Vec<File> {
     let entries = Entries::of(&app(&[])).unwrap();
     let schedule = Schedule {
         entries: &entries,
-        origin: Some(&origin),
+        origin: Some(&origin).filter(|_| !scheduler.is_inside()),
         every: scheduler.every(),
     };
     schedule.files(scheduler).unwrap()
@@ -73,11 +73,32 @@ fn a_scheduler_outside_needs_an_address() {
             every: scheduler.every(),
         };
         let refused = schedule.files(scheduler).err().map(|e| e.to_string());
-        let want = (!scheduler.is_inside()).then(|| {
-            format!("scheduler {scheduler}: got no --url, want the application's address")
-        });
+        let want = (!scheduler.is_inside())
+            .then(|| format!("--url: got nothing, want the application's address for {scheduler}"));
         assert_eq!(refused, want);
     }
+}
+
+#[test]
+fn a_scheduler_inside_needs_none() {
+    let origin: Origin = "https://watchbell.example.com".parse().unwrap();
+    let entries = Entries::of(&app(&[])).unwrap();
+    let schedule = Schedule {
+        entries: &entries,
+        origin: Some(&origin),
+        every: Scheduler::Akamai.every(),
+    };
+    let refused = schedule.files(Scheduler::Akamai).unwrap_err().to_string();
+    assert!(
+        refused.starts_with("--url: got an address, want none for akamai"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn entries_are_the_same_from_a_manifests_text() {
+    let text = include_str!("app/spin.toml");
+    assert_eq!(Entries::read(text), Entries::of(&app(&[])));
 }
 
 // ---- what is called
@@ -240,13 +261,14 @@ fn every_check_is_called_and_then_the_sweep() {
         assert_eq!(lines[2..], ["POST /alert HTTP/1.1"], "{scheduler}");
         for seen in seen {
             assert_eq!(seen.authorization, format!("Bearer {TOKEN}"), "{scheduler}");
+            // Of the call, and not of another process that calls somewhere.
             assert!(
-                seen.arguments.contains("curl"),
+                seen.arguments.contains(&server.origin),
                 "{scheduler}: {}",
                 seen.arguments
             );
             assert!(
-                !seen.arguments.contains("Bearer"),
+                !seen.arguments.contains(TOKEN),
                 "{scheduler}: {}",
                 seen.arguments
             );
@@ -260,13 +282,13 @@ fn a_call_that_fails_is_said_and_the_others_go_on() {
         return;
     }
     for (status, want) in [
-        ("500 Internal Server Error", "got 500 , want 200"),
+        ("500 Internal Server Error", "got 500, want 200"),
         (
             "401 Unauthorized",
-            "got 401 , want 200: is the token the check_token",
+            "got 401, want 200: is the token the check_token",
         ),
         // It would take the token elsewhere, or be taken for an answer.
-        ("301 Moved Permanently", "got 301 , want 200"),
+        ("301 Moved Permanently", "got 301, want 200"),
     ] {
         for scheduler in OUTSIDE {
             let server = Server::start(move |line| match line.contains("/run/health") {

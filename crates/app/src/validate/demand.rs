@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use watchbell_core::settings::{HttpSettings, Pace, Reader};
+use watchbell_core::settings::{AlertSettings, HttpSettings, Pace, Reader};
 use watchbell_core::target::Url;
 
 use super::Kind;
@@ -27,6 +27,8 @@ pub struct Demand {
     pub keys: usize,
     /// Writes to key-value an hour when all is well.
     pub writes_per_hour: u64,
+    /// The most of them in one moment, when everything is called at once.
+    pub writes_at_once: u64,
 }
 
 /// `monitor/<id>`, three of `history/<id>/…`, `lease/<id>`.
@@ -39,9 +41,10 @@ const KEYS_OF_INDEX: usize = 1;
 const WRITES_PER_PROBE: u64 = 2;
 /// Of an hour's history: samples, the hour and, once a day, the day.
 const WRITES_PER_HOUR_OF_HISTORY: u64 = 3;
-/// The alert component notes once a minute that it is awake: its ledger under the lease, and
-/// the lease given back. In that minute it tells the deadman.
-const ALERT_NOTES_PER_HOUR: u64 = 60;
+/// Of those, with one probe: samples and the hour.
+const WRITES_AT_ONCE_OF_HISTORY: u64 = 2;
+/// The alert component notes at each `sweep_interval` that it is awake: its ledger under the
+/// lease, and the lease given back. Then it tells the deadman.
 const WRITES_PER_NOTE: u64 = 2;
 
 impl Demand {
@@ -74,18 +77,22 @@ impl Demand {
         self.rings_are_requests |= component.text("alert_url").is_some_and(leaves);
         self.keys += KEYS_PER_CHECK;
         self.writes_per_hour += probes * WRITES_PER_PROBE + WRITES_PER_HOUR_OF_HISTORY;
+        self.writes_at_once += WRITES_PER_PROBE + WRITES_AT_ONCE_OF_HISTORY;
     }
 
     fn add_alert(&mut self, component: &Resolved<'_>, target: Target) {
+        let get = |key: &str| component.variables.get(key).cloned();
+        let notes = per_hour(AlertSettings::read(&get).rules.sweep_interval);
         if component.text("deadman_url").is_some() {
-            self.requests_per_hour += ALERT_NOTES_PER_HOUR;
-            self.requests_per_hour_worst += ALERT_NOTES_PER_HOUR;
+            self.requests_per_hour += notes;
+            self.requests_per_hour_worst += notes;
         }
         self.keys += KEYS_OF_ALERT;
         if !target.limits().lists_keys {
             self.keys += KEYS_OF_INDEX;
         }
-        self.writes_per_hour += ALERT_NOTES_PER_HOUR * WRITES_PER_NOTE;
+        self.writes_per_hour += notes * WRITES_PER_NOTE;
+        self.writes_at_once += WRITES_PER_NOTE;
     }
 }
 

@@ -13,6 +13,8 @@ use crate::manifest::Manifest;
 use crate::target::Target;
 use crate::template::Template;
 
+const CHECKS: &str = "checks";
+
 pub(super) fn check(
     manifest: &Manifest,
     resolved: &[Resolved<'_>],
@@ -25,9 +27,11 @@ pub(super) fn check(
         permission_templates(component, target, report);
         stores(component, target, report);
         entry(manifest, component, target, report);
+        looking(component, target, report);
         sockets(component, target, report);
     }
     keys(manifest, demand, target, report);
+    writes(manifest, demand, target, report);
     requests(manifest, demand, target, report);
 }
 
@@ -85,7 +89,7 @@ fn stores(component: &Resolved<'_>, target: Target, report: &mut Report) {
     }
 }
 
-/// Without cron a check runs when its route is called, by whoever bears its token.
+/// Without cron a check runs when its route is called.
 fn entry(manifest: &Manifest, component: &Resolved<'_>, target: Target, report: &mut Report) {
     if target.limits().cron || !component.kind.is_some_and(Kind::is_check) {
         return;
@@ -103,12 +107,21 @@ fn entry(manifest: &Manifest, component: &Resolved<'_>, target: Target, report: 
             &want,
         );
     }
-    let unresolved = component.unresolved.contains("check_token");
-    if !unresolved && component.text("check_token").is_none() {
-        let place = component.entry.variable_place("check_token");
-        let want = "a token: over HTTP the check runs only for who bears it";
-        report.error("target-token", &place, "nothing", want);
+}
+
+/// Where keys cannot be listed, who looks at every check is told which there are.
+fn looking(component: &Resolved<'_>, target: Target, report: &mut Report) {
+    let looks = component.kind.is_some_and(|kind| !kind.is_check());
+    let told = component.unresolved.contains(CHECKS) || component.text(CHECKS).is_some();
+    if target.limits().lists_keys || !looks || told {
+        return;
     }
+    let place = component.entry.variable_place(CHECKS);
+    let want = format!(
+        "the ids of all checks, comma-separated: {} lists no keys",
+        target.title()
+    );
+    report.error("target-checks", &place, "nothing", &want);
 }
 
 fn sockets(component: &Resolved<'_>, target: Target, report: &mut Report) {
@@ -131,6 +144,19 @@ fn keys(manifest: &Manifest, demand: &Demand, target: Target, report: &mut Repor
     let got = format!("{} keys", demand.keys);
     let want = format!("at most {max} on {}: fewer checks", target.title());
     report.error("target-keys", &components(manifest), &got, &want);
+}
+
+fn writes(manifest: &Manifest, demand: &Demand, target: Target, report: &mut Report) {
+    let limit = target.limits().writes_per_second_max;
+    let Some(max) = limit.filter(|max| demand.writes_at_once > u64::from(*max)) else {
+        return;
+    };
+    let got = format!(
+        "up to {} key-value writes when all are called at once",
+        demand.writes_at_once
+    );
+    let want = format!("at most {max} a second on {}: fewer checks", target.title());
+    report.warning("target-writes", &components(manifest), &got, &want);
 }
 
 fn requests(manifest: &Manifest, demand: &Demand, target: Target, report: &mut Report) {

@@ -7,19 +7,14 @@
 
 use std::time::Duration;
 
-use watchbell_app::Kind;
+use watchbell_app::{Kind, Target};
 use watchbell_core::settings::{AlertSettings, Pace, Reader, show_duration};
 
 use super::draft::Draft;
-
-/// Below, runs of a slow target would follow each other without a pause.
-const MIN: Duration = Duration::from_secs(5);
-/// After an hour without a probe what a check has counted is dropped.
-const MAX: Duration = Duration::from_secs(3_600);
+use crate::schedule::{Every, Scheduler};
 
 pub(super) fn set(draft: &mut Draft<'_>, pace: Duration) {
-    if pace < MIN || pace > MAX || pace.subsec_nanos() != 0 {
-        let want = "whole seconds from 5s to 1h";
+    if let Err(want) = Every::of(scheduler(draft.target), pace) {
         draft.refuse_option("manifest-every", "--every", &show_duration(pace), want);
         return;
     }
@@ -32,6 +27,15 @@ pub(super) fn set(draft: &mut Draft<'_>, pace: Duration) {
             }
             _ => slow_down(draft, &component.id, pace),
         }
+    }
+}
+
+/// Its own, or the one that can most.
+fn scheduler(target: Target) -> Scheduler {
+    match target {
+        Target::Akamai => Scheduler::Akamai,
+        Target::Spinkube => Scheduler::Kubernetes,
+        Target::FermyonCloud | Target::Spin => Scheduler::Systemd,
     }
 }
 

@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use toml_edit::{Document, Item};
-use watchbell_app::{Finding, Level, LoadOptions};
-
-use super::HEADING;
+use watchbell_app::{Finding, Level, LoadOptions, Target};
 
 pub(super) struct Source {
     /// As the operator named it.
@@ -15,6 +13,8 @@ pub(super) struct Source {
     pub document: Document<String>,
     /// Lines before the document's first: a heading that was left out.
     skipped: usize,
+    /// What it was written for, by [`write`](super::write) and not by hand.
+    pub written_for: Option<Target>,
 }
 
 impl Source {
@@ -36,7 +36,8 @@ impl Source {
             }]
         };
         let text = std::fs::read_to_string(&path).map_err(|error| broken(error.to_string()))?;
-        let (skipped, text) = match text.strip_prefix(HEADING).and_then(|t| t.split_once('\n')) {
+        let written_for = super::written_for(&text);
+        let (skipped, text) = match written_for.and_then(|_| text.split_once('\n')) {
             Some((_, rest)) => (1, rest.to_owned()),
             None => (0, text),
         };
@@ -44,6 +45,7 @@ impl Source {
         Ok(Self {
             document,
             skipped,
+            written_for,
             path: std::fs::canonicalize(&path).unwrap_or(path),
             name,
         })

@@ -1,6 +1,6 @@
 //! Entries in public: who calls them, and who rings, bears a token.
 
-use watchbell_app::{Kind, Target};
+use watchbell_app::Kind;
 
 use super::draft::Draft;
 
@@ -9,8 +9,7 @@ const KEY: &str = "schedule_key";
 
 pub(super) fn require(draft: &mut Draft<'_>) {
     draft.require(TOKEN);
-    // Akamai's scheduler can send no header, only a query.
-    let by_key = draft.target == Target::Akamai;
+    let by_key = !draft.target.limits().scheduler_sends_headers;
     if by_key {
         draft.require(KEY);
     }
@@ -19,13 +18,27 @@ pub(super) fn require(draft: &mut Draft<'_>) {
         if component.kind == Kind::Status {
             continue;
         }
-        if component.kind.is_check() && draft.text(id, TOKEN).is_none() {
-            draft.set(id, TOKEN, &template(TOKEN));
+        if component.kind.is_check() {
+            bear(draft, id, TOKEN, TOKEN);
         }
-        draft.set(id, "ring_token", &template(TOKEN));
+        bear(draft, id, "ring_token", TOKEN);
         if by_key {
-            draft.set(id, KEY, &template(KEY));
+            bear(draft, id, KEY, KEY);
         }
+    }
+}
+
+/// A stanza has the application's token. Another one of its own would shut out what calls: a
+/// schedule bears one for all.
+fn bear(draft: &mut Draft<'_>, id: &str, name: &str, token: &str) {
+    let want = template(token);
+    match draft.text(id, name) {
+        Some(own) if !own.is_empty() && own != want => {
+            let key = format!("component.{id}.variables.{name}");
+            let want = format!("none, or \"{want}\": what calls bears one token for all");
+            draft.refuse("manifest-token", key, "another token", &want);
+        }
+        _ => draft.set(id, name, &want),
     }
 }
 

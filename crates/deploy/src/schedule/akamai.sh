@@ -1,6 +1,6 @@
 #!/bin/sh
 # Creates the cron jobs of Akamai Functions that run Watchbell there: one for each check, and
-# one for the sweep of its alerts. Run it again after a change: each replaces the job of its
+# one for the sweep of its alerts. Written by `watchbell schedule --target akamai`. Run it again after a change: each replaces the job of its
 # name. A check that is gone leaves its job behind: spin aka cron delete watchbell-<check>
 #
 #   WATCHBELL_SCHEDULE_KEY=… sh akamai.sh [--app-name NAME]

@@ -17,8 +17,8 @@ const SYSTEMD_MIN: Duration = Duration::from_secs(5);
 
 impl Every {
     /// # Errors
-    /// With what was given and what this scheduler could do.
-    pub fn of(scheduler: Scheduler, every: Duration) -> Result<Self, String> {
+    /// With what this scheduler could do.
+    pub fn of(scheduler: Scheduler, every: Duration) -> Result<Self, &'static str> {
         let min = match scheduler {
             Scheduler::Systemd => SYSTEMD_MIN,
             Scheduler::GithubActions => GITHUB_MIN,
@@ -34,16 +34,13 @@ impl Every {
         if even && every >= min {
             return Ok(Self { seconds });
         }
-        let want = match scheduler {
+        Err(match scheduler {
             Scheduler::Systemd => {
-                "seconds from 5s that divide the minute, or minutes that divide the hour"
+                "seconds from 5s that divide the minute, or minutes that divide the hour: at most 60m"
             }
-            Scheduler::GithubActions => "minutes from 5m that divide the hour",
-            _ => "whole minutes that divide the hour, for five fields know no seconds",
-        };
-        Err(format!(
-            "scheduler {scheduler}: got {every:?}, want {want}: at most 60m"
-        ))
+            Scheduler::GithubActions => "minutes from 5m that divide the hour: at most 60m",
+            _ => "whole minutes that divide the hour, for five fields know no seconds: at most 60m",
+        })
     }
 
     /// Five fields. Not for seconds.
@@ -103,47 +100,15 @@ mod tests {
     fn what_it_cannot_keep_is_refused_with_what_it_can() {
         use Scheduler::{Crontab, GithubActions, Systemd};
         for (scheduler, every, want) in [
-            (
-                Crontab,
-                Duration::from_secs(20),
-                "got 20s, want whole minutes",
-            ),
-            (
-                Crontab,
-                Duration::from_secs(90),
-                "got 90s, want whole minutes",
-            ),
-            (
-                Crontab,
-                Duration::from_secs(7 * 60),
-                "got 420s, want whole minutes",
-            ),
-            (
-                Crontab,
-                Duration::from_secs(2 * HOUR_S),
-                "got 7200s, want whole minutes",
-            ),
-            (
-                Crontab,
-                Duration::from_millis(60_500),
-                "got 60.5s, want whole minutes",
-            ),
-            (
-                GithubActions,
-                Duration::from_secs(240),
-                "got 240s, want minutes from 5m",
-            ),
-            (
-                Systemd,
-                Duration::from_secs(4),
-                "got 4s, want seconds from 5s",
-            ),
-            (
-                Systemd,
-                Duration::from_secs(7),
-                "got 7s, want seconds from 5s",
-            ),
-            (Systemd, Duration::ZERO, "got 0ns, want seconds from 5s"),
+            (Crontab, Duration::from_secs(20), "whole minutes"),
+            (Crontab, Duration::from_secs(90), "whole minutes"),
+            (Crontab, Duration::from_secs(7 * 60), "whole minutes"),
+            (Crontab, Duration::from_secs(2 * HOUR_S), "whole minutes"),
+            (Crontab, Duration::from_millis(60_500), "whole minutes"),
+            (GithubActions, Duration::from_secs(240), "minutes from 5m"),
+            (Systemd, Duration::from_secs(4), "seconds from 5s"),
+            (Systemd, Duration::from_secs(7), "seconds from 5s"),
+            (Systemd, Duration::ZERO, "seconds from 5s"),
         ] {
             let error = Every::of(scheduler, every).unwrap_err();
             assert!(error.contains(want), "{scheduler} {every:?}: {error}");
