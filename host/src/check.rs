@@ -21,6 +21,7 @@ use crate::engine::{self, Running};
 use crate::imitation::Imitation;
 use crate::key_value::Mode;
 use crate::nagios::{self, Outcome};
+use crate::say::out;
 use crate::{build_step, compiled, http_server, run, up};
 
 /// What a check answers: facts of a certificate chain at most.
@@ -37,9 +38,9 @@ pub fn main(args: &CheckArgs) -> ExitCode {
     match outcome(args) {
         Ok(outcome) => {
             if args.json {
-                println!("{}", outcome.json);
+                out!("{}", outcome.json);
             } else {
-                println!("{}", nagios::line(&args.id, &outcome));
+                out!("{}", nagios::line(&args.id, &outcome));
             }
             ExitCode::from(nagios::exit_code(&outcome))
         }
@@ -50,16 +51,16 @@ pub fn main(args: &CheckArgs) -> ExitCode {
 /// A plugin's first line is what its scheduler shows: on standard output, too.
 pub fn not_run(id: &str, why: &str, json: bool) -> ExitCode {
     if json {
-        println!("{}", nagios::not_run_json(id, why));
+        out!("{}", nagios::not_run_json(id, why));
     } else {
-        println!("{}", nagios::not_run(id, why));
+        out!("{}", nagios::not_run(id, why));
     }
     ExitCode::from(nagios::EXIT_UNKNOWN)
 }
 
 fn outcome(args: &CheckArgs) -> anyhow::Result<Outcome> {
     let application = args.app.from.application()?;
-    let options = args.app.load_options(&application, up::fill(None))?;
+    let options = args.app.run_options(&application, up::fill(None))?;
     let mut app = run::load(&options).map_err(|_| misconfigured(&options))?;
     let token = trial(&mut app, &args.id)?;
     build_step::run(&app, false)?;

@@ -5,10 +5,12 @@ use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use watchbell_app::{LoadOptions, Target};
+use watchbell_core::settings::parse_duration;
 
 use crate::bundle::{self, BundleArgs};
 use crate::payload::{self, Unpacked};
@@ -50,11 +52,15 @@ enum Command {
     /// Write the manifest for a place to run, made from spin.toml
     ///
     /// What was changed, and what the place allows of what is asked of it, is told on standard
-    /// error. Exit code 0: written, 2: refused, with every reason.
+    /// error. Exit code 0: written, 1: it cannot be written, 2: refused, with every reason.
     Manifest(manifest::ManifestArgs),
     /// Write what calls the application where nothing fires its cron triggers
+    ///
+    /// Exit code 0: written, 1: it cannot be written, 2: refused, with every reason.
     Schedule(schedule::ScheduleArgs),
     /// Write a Kustomize base: the application on SpinKube
+    ///
+    /// Exit code 0: written, 1: it cannot be written, 2: refused, with every reason.
     Kustomize(schedule::KustomizeArgs),
     /// Watch a stand-in for Headscale that is broken twice, and see the alerts
     Demo(DemoArgs),
@@ -299,12 +305,6 @@ impl FromArgs {
                 carried: Some(unpacked),
             });
         }
-        self.on_disk()
-    }
-
-    /// As [`application`](Self::application), for what is written beside its files: never the
-    /// one that this program carries.
-    pub fn on_disk(&self) -> anyhow::Result<Application> {
         Ok(Application {
             manifest: manifest_at(self.from.as_deref().unwrap_or(Path::new(".")))?,
             carried: None,
@@ -332,13 +332,25 @@ fn state_dir_of_carried() -> anyhow::Result<PathBuf> {
 }
 
 impl AppArgs {
+    /// As [`load_options`](Self::load_options), for what keeps state.
+    pub fn run_options(
+        &self,
+        application: &Application,
+        fill: BTreeMap<String, String>,
+    ) -> anyhow::Result<LoadOptions> {
+        if self.state_dir.is_none() && application.is_carried() {
+            state_dir_of_carried()?;
+        }
+        self.load_options(application, fill)
+    }
+
     pub fn load_options(
         &self,
         application: &Application,
         fill: BTreeMap<String, String>,
     ) -> anyhow::Result<LoadOptions> {
         let state_dir_default = match (&self.state_dir, application.is_carried()) {
-            (None, true) => Some(state_dir_of_carried()?),
+            (None, true) => state_dir_of_carried().ok(),
             _ => None,
         };
         Ok(LoadOptions {
@@ -360,6 +372,10 @@ impl AppArgs {
             fill,
         })
     }
+}
+
+pub fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| "want a duration such as 20s, 60s or 5m".to_owned())
 }
 
 #[cfg(test)]

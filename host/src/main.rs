@@ -25,6 +25,7 @@ mod manifest;
 mod nagios;
 mod operate;
 mod outbound_http;
+mod output;
 mod payload;
 mod resolv;
 mod routes;

@@ -1,20 +1,18 @@
 //! `watchbell manifest`.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::ensure;
 use clap::Args;
 use serde::Serialize;
 use watchbell_app::{Finding, Target};
-use watchbell_core::settings::parse_duration;
 use watchbell_deploy::budget::Budget;
 use watchbell_deploy::manifest::{Wish, Written, write};
 
-use crate::cli::AppArgs;
-use crate::{say, terminal, validate};
+use crate::cli::{AppArgs, duration};
+use crate::{output, say, validate};
 
 #[derive(Args)]
 pub struct ManifestArgs {
@@ -37,10 +35,6 @@ pub struct ManifestArgs {
     json: bool,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).ok_or_else(|| "want a duration such as 60s or 5m".to_owned())
-}
-
 /// What is told beside the manifest, for programs.
 #[derive(Serialize)]
 struct Told<'a> {
@@ -51,7 +45,11 @@ struct Told<'a> {
 
 pub fn main(args: &ManifestArgs) -> anyhow::Result<ExitCode> {
     // Nothing is filled in: what holds on this machine does not hold there.
-    let application = args.app.from.on_disk()?;
+    let application = args.app.from.application()?;
+    ensure!(
+        !application.is_carried(),
+        "--from: got nothing, want the hand-written manifest: the wasm files of the one that this program carries are inside it"
+    );
     let options = args.app.load_options(&application, Default::default())?;
     let wish = Wish {
         target: args.target,
@@ -61,7 +59,10 @@ pub fn main(args: &ManifestArgs) -> anyhow::Result<ExitCode> {
     };
     match write(&options, &wish) {
         Ok(written) => {
-            put(args.output.as_deref(), &written.text)?;
+            match &args.output {
+                Some(path) => output::file(path, &written.text)?,
+                None => output::text(&written.text)?,
+            }
             tell(args, &written)?;
             Ok(ExitCode::SUCCESS)
         }
@@ -76,20 +77,6 @@ fn directory(file: &Path) -> PathBuf {
     match file.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
-    }
-}
-
-fn put(output: Option<&Path>, text: &str) -> anyhow::Result<()> {
-    match output {
-        Some(path) => {
-            let dir = directory(path);
-            fs::create_dir_all(&dir).with_context(|| format!("making the directory {dir:?}"))?;
-            fs::write(path, text).with_context(|| format!("writing {path:?}"))
-        }
-        None => {
-            terminal::stdout(text.as_bytes());
-            Ok(())
-        }
     }
 }
 

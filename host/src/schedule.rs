@@ -1,22 +1,18 @@
 //! `watchbell schedule` and `watchbell kustomize`: what calls an application where it has no
 //! cron trigger, written to standard output or into a directory.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
 use clap::Args;
-use watchbell_app::{App, LoadOptions, application_variables};
-use watchbell_core::settings::parse_duration;
+use watchbell_app::{App, Finding, LoadOptions, Target, application_variables};
 use watchbell_deploy::kustomize::{self, Base, DEFAULT_NAMESPACE, Variable};
 use watchbell_deploy::schedule::{Schedule, Scheduler};
-use watchbell_deploy::{Entries, File, Origin};
+use watchbell_deploy::{Entries, Origin, Refused, manifest};
 
-use crate::cli::{AppArgs, EXIT_FAILED};
-use crate::say::{self, out};
-use crate::{terminal, validate};
+use crate::cli::{AppArgs, duration};
+use crate::{output, say, validate};
 
 #[derive(Args)]
 pub struct ScheduleArgs {
@@ -27,7 +23,8 @@ pub struct ScheduleArgs {
     target: Scheduler,
     /// The application's address, without a path; not for akamai
     #[arg(long, value_name = "URL")]
-    url: Option<Origin>,
+    // Parsed later: clap repeats what it refuses, and there may be a password in it.
+    url: Option<String>,
     /// How often; default 60s, on GitHub 5m
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     every: Option<Duration>,
@@ -54,45 +51,62 @@ pub struct KustomizeArgs {
 /// What a manifest for SpinKube does not declare.
 const ALERT_URL: &str = "alert_url";
 
-fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).ok_or_else(|| "want a duration such as 20s, 60s or 5m".to_owned())
-}
-
 pub fn schedule(args: &ScheduleArgs) -> anyhow::Result<ExitCode> {
     let application = args.app.from.application()?;
     let options = args.app.load_options(&application, Default::default())?;
-    let app = match load(&options) {
-        Ok(app) => app,
-        Err(code) => return Ok(code),
+    // Where another scheduler calls, the application may be anywhere: its entries are the same.
+    let target = match args.target {
+        Scheduler::Akamai => Target::Akamai,
+        _ => Target::Spinkube,
     };
-    let origin = args.url.as_ref().filter(|_| !args.target.is_inside());
-    if origin.is_some_and(Origin::is_clear) && args.target != Scheduler::Kubernetes {
+    let text = match manifest::at(&options, target) {
+        Ok(text) => text,
+        Err(findings) => return Ok(refuse_all(&findings)),
+    };
+    let origin = match args.url.as_deref().map(str::parse::<Origin>).transpose() {
+        Ok(origin) => origin,
+        Err(why) => return Ok(refuse(&Refused(vec![format!("--url: {why}")]))),
+    };
+    if origin.as_ref().is_some_and(Origin::is_clear) && args.target != Scheduler::Kubernetes {
         let text = "--url: got http, want https: the token crosses the network in clear";
         say::warn(text);
     }
-    let entries = Entries::of(&app)?;
-    let schedule = Schedule {
-        entries: &entries,
-        origin,
-        every: args.every.unwrap_or_else(|| args.target.every()),
-    };
-    let files = schedule.files(args.target)?;
-    match &args.output {
-        Some(dir) => write(dir, &files)?,
-        None => print(&files),
+    let files = Entries::read(&text).and_then(|entries| {
+        let schedule = Schedule {
+            entries: &entries,
+            origin: origin.as_ref(),
+            every: args.every.unwrap_or_else(|| args.target.every()),
+        };
+        schedule.files(args.target)
+    });
+    match (files, &args.output) {
+        (Ok(files), Some(dir)) => output::files(dir, &files)?,
+        (Ok(files), None) => output::texts(&files)?,
+        (Err(refused), _) => return Ok(refuse(&refused)),
     }
     Ok(ExitCode::SUCCESS)
 }
 
 pub fn kustomize(args: &KustomizeArgs) -> anyhow::Result<ExitCode> {
-    // For reading alone: there a check rings inside the application.
-    let origin = kustomize::origin(&args.namespace)?;
-    let alert_url = (ALERT_URL.to_owned(), origin.to_string());
+    let origin = match kustomize::origin(&args.namespace) {
+        Ok(origin) => origin,
+        Err(refused) => return Ok(refuse(&refused)),
+    };
     let application = args.app.from.application()?;
-    let options = args.app.load_options(&application, [alert_url].into())?;
-    let app = match load(&options) {
+    let options = args.app.load_options(&application, Default::default())?;
+    // What runs there is made of it: what is wrong with that is wrong here.
+    if let Err(findings) = manifest::at(&options, Target::Spinkube) {
+        return Ok(refuse_all(&findings));
+    }
+    // For reading alone: there a check rings inside the application.
+    let alert_url = (ALERT_URL.to_owned(), origin.to_string());
+    let options = LoadOptions {
+        fill: [alert_url].into(),
+        ..options
+    };
+    let app = match App::load(&options) {
         Ok(app) => app,
-        Err(code) => return Ok(code),
+        Err(findings) => return Ok(refuse_all(&findings)),
     };
     // Its findings are among those of the application, which have been told.
     let (variables, _) = application_variables(&options);
@@ -111,40 +125,25 @@ pub fn kustomize(args: &KustomizeArgs) -> anyhow::Result<ExitCode> {
         image: &args.image,
         namespace: &args.namespace,
     };
-    write(&args.output, &base.files()?)?;
+    match base.files() {
+        Ok(files) => output::files(&args.output, &files)?,
+        Err(refused) => return Ok(refuse(&refused)),
+    }
+    say::info(&format!(
+        "No secret is written: secrets.env wants values for {}",
+        base.secrets_wanted().join(", ")
+    ));
     Ok(ExitCode::SUCCESS)
 }
 
-/// The application; what runs it elsewhere has its own say about what this runtime lacks.
-fn load(options: &LoadOptions) -> Result<App, ExitCode> {
-    App::load(options).map_err(|findings| {
-        validate::print(&findings);
-        ExitCode::from(EXIT_FAILED)
-    })
+fn refuse(refused: &Refused) -> ExitCode {
+    for mistake in &refused.0 {
+        say::error(mistake);
+    }
+    ExitCode::from(validate::EXIT_ERRORS)
 }
 
-/// One file as it is; of several, each under a line with its name.
-fn print(files: &[File]) {
-    for file in files {
-        if files.len() > 1 {
-            out!("# ---- {}", file.name);
-        }
-        terminal::stdout(file.text.as_bytes());
-    }
-}
-
-fn write(dir: &Path, files: &[File]) -> anyhow::Result<()> {
-    fs::create_dir_all(dir).with_context(|| format!("making the directory {dir:?}"))?;
-    for file in files {
-        let path = dir.join(file.name);
-        // A link at that name would put the text elsewhere.
-        if path.is_symlink() {
-            return Err(anyhow!(
-                "writing {path:?}: got a symbolic link, want a file or nothing"
-            ));
-        }
-        fs::write(&path, &file.text).with_context(|| format!("writing {path:?}"))?;
-        say::info(&path.display().to_string());
-    }
-    Ok(())
+fn refuse_all(findings: &[Finding]) -> ExitCode {
+    validate::print(findings);
+    ExitCode::from(validate::EXIT_ERRORS)
 }

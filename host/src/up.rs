@@ -47,7 +47,7 @@ pub fn main(args: &UpArgs) -> anyhow::Result<ExitCode> {
         Target::Spin => fill(Some(address)),
         _ => BTreeMap::new(),
     };
-    let options = args.app.load_options(&application, fill)?;
+    let options = args.app.run_options(&application, fill)?;
     let mut app = match run::load_for(&options, target) {
         Ok(app) => app,
         Err(code) => return Ok(code),

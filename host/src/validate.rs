@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use watchbell_app::{Finding, Level, Target};
 
 use crate::cli::ValidateArgs;
-use crate::{say, up};
+use crate::{output, say, up};
 
 const EXIT_WARNINGS: u8 = 1;
 pub const EXIT_ERRORS: u8 = 2;
@@ -22,11 +22,11 @@ pub fn main(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
     let options = args.app.load_options(&application, fill)?;
     let findings = watchbell_app::validate_for(&options, args.target);
     if args.json {
-        println!("{}", serde_json::to_string(&findings)?);
+        output::text(&format!("{}\n", serde_json::to_string(&findings)?))?;
     } else {
         print(&findings);
         if findings.is_empty() {
-            println!("{}: no mistake found", application.name());
+            output::text(&format!("{}: no mistake found\n", application.name()))?;
         }
     }
     let code = match findings.iter().map(|f| f.level).min() {

@@ -6,7 +6,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -28,6 +28,8 @@ struct Deployed {
     headscale: Headscale,
     /// What a schedule is written from.
     source: PathBuf,
+    /// As the manifest was written with it.
+    budget: String,
     _dir: TempDir,
 }
 
@@ -89,6 +91,7 @@ impl Deployed {
             webhook,
             headscale,
             source,
+            budget: written.said,
             _dir: dir,
         }
     }
@@ -170,6 +173,10 @@ fn fermyon_cloud_called_by_a_crontab_tells_of_an_outage() {
             let there = Deployed::to(host, "fermyon-cloud");
             let script = there.schedule("crontab").join("watchbell-call.sh");
             there.tells_of_an_outage(|| there.call(&script));
+            let (keys, _) = there.budget.split_once(" of 1024 keys").unwrap();
+            let (_, keys) = keys.rsplit_once(' ').unwrap();
+            let (budget, kept) = (keys.parse().unwrap(), there.runtime.state().keys());
+            assert!((9..=budget).contains(&kept), "{kept} of {budget} keys");
         },
     );
 }
@@ -235,5 +242,142 @@ fn akamai_called_by_its_cron_tells_of_an_outage() {
                 assert_eq!(answer.status, want, "{call}");
             }
         });
+    }
+}
+
+/// A directory with the application, and what a command says of it.
+struct Written {
+    dir: TempDir,
+}
+
+impl Written {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        manifest::write(&dir.path().join("spin.toml"), &Changes::default());
+        Self { dir }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A command of `watchbell` with its arguments, in the directory, and where its standard
+    /// output goes.
+    fn run(&self, line: &str) -> Answer {
+        let mut words = line.split(' ');
+        let mut command = Command::new(&*WATCHBELL);
+        command
+            .arg(words.next().unwrap())
+            .args(["--variable", "headscale_host=hs.example.com"])
+            .args(words)
+            .current_dir(self.dir.path());
+        Answer::of(&mut command)
+    }
+}
+
+#[test]
+fn what_watchbell_has_not_written_is_not_written_over() {
+    let there = Written::new();
+    let source = fs::read(there.at("spin.toml")).unwrap();
+    fs::create_dir(there.at("k8s")).unwrap();
+    fs::write(there.at("k8s/.gitignore"), "/target\n").unwrap();
+    std::os::unix::fs::symlink("spin.toml", there.at("link.toml")).unwrap();
+    for line in [
+        "manifest --target akamai --output spin.toml",
+        "manifest --target akamai --output ./././spin.toml",
+        "manifest --target akamai --output link.toml",
+        "manifest --target akamai --output k8s",
+        "kustomize --image example.com/w:1 --output k8s",
+    ] {
+        let answer = there.run(line);
+        assert_eq!(answer.exit, 1, "{line}: {answer:?}");
+        assert!(answer.said.contains("want "), "{line}: {answer:?}");
+    }
+    assert_eq!(fs::read(there.at("spin.toml")).unwrap(), source);
+    let left: Vec<_> = fs::read_dir(there.at("k8s")).unwrap().flatten().collect();
+    assert_eq!(left.len(), 1, "nothing of it: {left:?}");
+    // What it has written itself it writes anew.
+    for line in [
+        "manifest --target akamai --output new/spin.toml",
+        "manifest --target akamai --output new/spin.toml",
+        "schedule --target akamai -f new --output calls",
+        "schedule --target akamai -f new --output calls",
+        "kustomize --image example.com/w:1 --output base",
+        "kustomize --image example.com/w:1 --output base",
+    ] {
+        let answer = there.run(line);
+        assert_eq!(answer.exit, 0, "{line}: {answer:?}");
+    }
+}
+
+#[test]
+fn a_refusal_shows_no_secret_and_is_an_exit_code_of_its_own() {
+    let there = Written::new();
+    for (line, want) in [
+        (
+            "schedule --target systemd --url https://u:hunter2@example.com",
+            "--url: got a user name or a password",
+        ),
+        ("schedule --target systemd", "--url: got nothing"),
+        (
+            "schedule --target crontab --url https://example.com --every 7m",
+            "--every: got 7m",
+        ),
+        (
+            "schedule --target akamai --url https://example.com",
+            "--url: got an address, want none",
+        ),
+        (
+            "schedule --target akamai --variable headscale_host=https://example.com",
+            "variables.headscale_host: got",
+        ),
+        (
+            "kustomize --image example.com/w:1 --output base --variable headscale_port=99999",
+            "got \"99999\"",
+        ),
+        (
+            "kustomize --image example.com/w: --output base",
+            "image: got \"example.com/w:\"",
+        ),
+        (
+            "kustomize --image example.com/w:1 --namespace A --output base",
+            "namespace: got \"A\"",
+        ),
+        (
+            "manifest --target akamai --every 20s",
+            "--every: got 20s, want whole minutes",
+        ),
+    ] {
+        let answer = there.run(line);
+        assert_eq!(answer.exit, 2, "{line}: {answer:?}");
+        assert!(answer.said.contains(want), "{line}: {answer:?}");
+        assert!(!answer.said.contains("hunter2"), "{line}: {answer:?}");
+    }
+    assert!(!there.at("base").exists());
+}
+
+#[test]
+fn output_that_cannot_be_written_is_no_success() {
+    let there = Written::new();
+    for line in [
+        "manifest --target akamai",
+        "schedule --target akamai",
+        "validate",
+    ] {
+        let mut words = line.split(' ');
+        let mut command = Command::new(&*WATCHBELL);
+        command
+            .arg(words.next().unwrap())
+            .args(["--variable", "headscale_host=hs.example.com"])
+            .args(words)
+            .current_dir(there.dir.path())
+            .stdout(fs::File::options().write(true).open("/dev/full").unwrap());
+        let output = command.stderr(Stdio::piped()).spawn().unwrap();
+        let output = output.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{line}: {said}");
+        let want = "writing to standard output: ";
+        assert!(said.contains(want), "{line}: {said}");
+        assert!(!said.contains("panicked"), "{line}: {said}");
     }
 }

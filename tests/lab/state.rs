@@ -63,6 +63,12 @@ impl State {
         Held { _store: store }
     }
 
+    /// How many there are. SQLite only.
+    pub fn keys(&self) -> usize {
+        let sql = "SELECT COUNT(*) FROM spin_key_value WHERE store = 'default'";
+        self.open().query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
     /// Forgets what the alert component keeps. Nothing may run on the state meanwhile.
     pub fn forget_ledger(&self) {
         let sql = "DELETE FROM spin_key_value WHERE store = 'default' AND key = 'alert/ledger'";

@@ -247,6 +247,11 @@ impl<'a> Item<'a> {
     pub fn text(&self, report: &mut Report) -> Option<(String, Place)> {
         match self.value.get_ref() {
             DeValue::String(text) => Some((text.to_string(), self.place.clone())),
+            // Not which: a secret of digits may have lost its quotes.
+            DeValue::Integer(_) | DeValue::Float(_) => {
+                report.stop("wrong-type", &self.place, "a number", "a text in quotes");
+                None
+            }
             _ => self.mistyped("a text in quotes", report),
         }
     }

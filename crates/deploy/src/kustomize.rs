@@ -177,10 +177,21 @@ impl Base<'_> {
         fill(SERVICE_MONITOR, &[("authorization", &authorization)])
     }
 
+    /// What the Secret must have: what lets the CronJob in, and what has a value here, which is
+    /// not written down.
+    pub fn secrets_wanted(&self) -> Vec<&str> {
+        let secrets = self.variables.iter().filter(|v| v.secret);
+        secrets
+            .filter(|v| v.name == CHECK_TOKEN || v.is_given())
+            .map(|v| v.name)
+            .collect()
+    }
+
     fn secrets(&self) -> String {
+        let wanted = self.secrets_wanted();
         let secrets = self.variables.iter().filter(|v| v.secret);
         let names: Vec<String> = secrets
-            .map(|v| match v.name == CHECK_TOKEN || v.is_given() {
+            .map(|v| match wanted.contains(&v.name) {
                 true => format!("{}=", v.name),
                 false => format!("# {}=", v.name),
             })

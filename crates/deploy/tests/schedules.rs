@@ -320,7 +320,7 @@ fn an_application_that_does_not_answer_fails_the_run() {
         assert_eq!(output.status.code(), Some(1), "{scheduler}: {said}");
         assert_eq!(said.lines().count(), 3, "{scheduler}: {said}");
         assert!(
-            said.contains("calling \"/alert\": got 000 "),
+            said.contains("calling \"/alert\": got curl: (7) "),
             "{scheduler}: {said}"
         );
     }
