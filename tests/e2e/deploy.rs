@@ -175,7 +175,7 @@ fn fermyon_cloud_called_by_a_crontab_tells_of_an_outage() {
             there.tells_of_an_outage(|| there.call(&script));
             let (keys, _) = there.budget.split_once(" of 1024 keys").unwrap();
             let (_, keys) = keys.rsplit_once(' ').unwrap();
-            let (budget, kept) = (keys.parse().unwrap(), there.runtime.state().keys());
+            let (budget, kept): (u32, u32) = (keys.parse().unwrap(), there.runtime.state().keys());
             assert!((9..=budget).contains(&kept), "{kept} of {budget} keys");
         },
     );

@@ -64,7 +64,7 @@ impl State {
     }
 
     /// How many there are. SQLite only.
-    pub fn keys(&self) -> usize {
+    pub fn keys(&self) -> u32 {
         let sql = "SELECT COUNT(*) FROM spin_key_value WHERE store = 'default'";
         self.open().query_row(sql, [], |row| row.get(0)).unwrap()
     }
