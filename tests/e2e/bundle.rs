@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -81,7 +81,7 @@ fn an_outage_goes_on_through_an_upgrade_and_a_rollback() {
             lab.node.stop();
         }
         let next = lab.node.path("current.new");
-        std::os::unix::fs::symlink(version, &next).unwrap();
+        symlink(version, &next).unwrap();
         fs::rename(&next, &link).unwrap();
         lab.node.up(&link, Runs::Itself);
     };
@@ -111,7 +111,7 @@ fn an_outage_goes_on_through_an_upgrade_and_a_rollback() {
 }
 
 /// Whoever follows INSTALL.md, from nothing to an upgrade and back, needs nothing that is not
-/// in it.
+/// in it: also where a step breaks off, is given again, or names what is not there.
 #[test]
 fn the_guide_is_all_that_an_operator_needs() {
     let test = "the_guide_is_all_that_an_operator_needs";
@@ -355,22 +355,71 @@ fn only_an_empty_directory_or_a_bundle_is_written_over() {
     let old = fs::metadata(&output).unwrap();
     assert_eq!(write().exit, 0, "a bundle");
     assert_eq!(listing(&output), first);
-    use std::os::unix::fs::MetadataExt;
     assert_ne!(
         fs::metadata(&output).unwrap().ino(),
         old.ino(),
         "another one in its place"
     );
 
-    fs::write(output.join("notes.txt"), "the operator's").unwrap();
-    let answer = write();
-    assert_eq!(answer.exit, 1, "{answer:?}");
-    assert!(answer.said.contains("notes.txt"), "{answer:?}");
-    assert!(output.join("notes.txt").exists());
+    let refused = |got: &str| {
+        let answer = write();
+        assert_eq!(answer.exit, 1, "{got}: {answer:?}");
+        assert!(
+            answer.said.contains(&format!("got {got}")),
+            "{got}: {answer:?}"
+        );
+    };
+    let sums = fs::read_to_string(output.join("SHA256SUMS")).unwrap();
+    for (name, got) in [
+        ("notes.txt", r#"a bundle with "notes.txt" added, want"#),
+        (
+            "wasm/notes.txt",
+            r#"a bundle with "wasm/notes.txt" added, want"#,
+        ),
+        ("notes/notes.txt", r#"a bundle with "notes" added, want"#),
+        ("spin.toml", r#"a bundle with "spin.toml" changed, want"#),
+        (
+            "wasm/alert.wasm",
+            r#"a bundle with "wasm/alert.wasm" changed, want"#,
+        ),
+    ] {
+        let file = output.join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, "the operator's").unwrap();
+        refused(got);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "the operator's");
+        fs::remove_dir_all(&output).unwrap();
+        assert_eq!(write().exit, 0, "a new one");
+    }
+    let holding = |file: &str, sums: &str| {
+        fs::remove_dir_all(&output).unwrap();
+        fs::create_dir(&output).unwrap();
+        for (name, text) in [(file, ""), ("SHA256SUMS", sums)] {
+            if !name.is_empty() {
+                fs::write(output.join(name), text).unwrap();
+            }
+        }
+    };
+    // A backup: its sums are right.
+    let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    holding("photo.jpg", &format!("{empty}  photo.jpg\n"));
+    refused("a directory with ");
+    assert!(output.join("photo.jpg").exists());
+    holding("", &sums);
+    assert_eq!(write().exit, 0, "a bundle from which files were taken");
     fs::remove_dir_all(&output).unwrap();
     fs::create_dir(&output).unwrap();
     assert_eq!(write().exit, 0, "an empty one");
-    fs::remove_dir_all(&output).unwrap();
+    // A link stays one, to a bundle or to nothing.
+    let target = dir.path().join("bundle");
+    fs::rename(&output, &target).unwrap();
+    symlink(&target, &output).unwrap();
+    for there in [true, false] {
+        refused("a symbolic link, want");
+        assert!(output.is_symlink(), "{there}");
+        let _ = fs::remove_dir_all(&target);
+    }
+    fs::remove_file(&output).unwrap();
     fs::write(&output, "a file").unwrap();
     assert_eq!(write().exit, 1, "a file");
 
@@ -511,6 +560,31 @@ fn logrotate_reads_its_configuration_and_no_line_is_lost() {
 }
 
 // ------------------------------------------------------------ the lab
+/// A program that needs the libraries of the machine that it was built on is told of, not refused.
+#[test]
+fn a_program_that_is_linked_at_run_time_is_told_of() {
+    const PT_INTERP: [u8; 8] = [3, 0, 0, 0, 4, 0, 0, 0];
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = dir.path().join("spin.toml");
+    manifest::write(&manifest, &Changes::default());
+    let static_one = dir.path().join("watchbell");
+    let mut program = fs::read(&*WATCHBELL).unwrap();
+    // The program's headers follow the file's: PT_NULL makes a static one of it.
+    let headers = program[64..1024].chunks_exact_mut(8);
+    let interpreters = headers.filter(|word| *word == PT_INTERP);
+    let dynamic = interpreters.map(|word| word.fill(0)).count() > 0;
+    fs::write(&static_one, program).unwrap();
+    for (binary, want) in [(&*WATCHBELL, dynamic), (&static_one, false)] {
+        let mut command = Command::new(&*WATCHBELL);
+        command.arg("bundle").arg("--binary").arg(binary).arg("-f");
+        command.arg(&manifest).arg("--output");
+        let answer = Answer::of(command.arg(dir.path().join("bundle")));
+        assert_eq!(answer.exit, 0, "{answer:?}");
+        let told = answer.said.contains("starts only where /lib");
+        assert_eq!(told, want, "{answer:?}");
+    }
+}
+
 
 struct Lab {
     // First, so that it ends before what it talks to.
