@@ -249,6 +249,11 @@ fn every_file_is_filled_in() {
         for name in texts.keys().filter(|name| **name != INSTALL_NAME) {
             assert!(install.contains(name), "INSTALL.md says nothing of {name}");
         }
+        // %d is of systemd 251 and later, the variable as old as the credentials.
+        for name in [UNIT_NAME, INSTALL_NAME] {
+            assert!(!texts[name].contains("%d/"), "{name}");
+        }
+        assert!(install.contains("systemd 247 or later"), "{runtime:?}");
         // Only by name: a value in it would be in the process list.
         assert!(!texts[UNIT_NAME].contains("--variable"), "{runtime:?}");
     }
