@@ -8,19 +8,26 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail, ensure};
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use object::Endianness;
+use object::elf::FileHeader64;
+use object::read::elf::{FileHeader, ProgramHeader};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use sha2::{Digest, Sha256};
 use watchbell_app::LoadOptions;
-use watchbell_deploy::bundle::{self, Application, MANIFEST_NAME, Runtime, UNIT_NAME};
+use watchbell_deploy::bundle::{
+    self, Application, INSTALL_NAME, MANIFEST_NAME, Runtime, UNIT_NAME,
+};
 
 use crate::cli::{EXIT_FAILED, FromArgs};
 use crate::{payload, say, terminal, validate};
 
 /// The executable in a bundle of the embedded runtime.
 const PROGRAM_NAME: &str = "watchbell";
-/// What tells a bundle from any other directory: everything in it is listed there.
+/// Everything in a bundle is listed there.
 const SUMS_NAME: &str = "SHA256SUMS";
+const SUMS_SEPARATOR: &str = "  ";
 const EXECUTABLE: u32 = 0o755;
 const READABLE: u32 = 0o644;
 /// What a bundle lacks because it is of one node: the values of variables.
@@ -31,8 +38,8 @@ pub struct BundleArgs {
     #[command(flatten)]
     from: FromArgs,
     /// What runs it on the node: `spin up`, or watchbell itself, in one file
-    #[arg(long, value_enum, default_value_t = Target::Embedded)]
-    target: Target,
+    #[arg(long, value_parser = runtimes(), default_value = "embedded")]
+    target: Runtime,
     /// The directory to make; a bundle that is there already is replaced
     #[arg(short, long, value_name = "DIR", required_unless_present = "unit")]
     output: Option<PathBuf>,
@@ -44,10 +51,11 @@ pub struct BundleArgs {
     unit: bool,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Target {
-    Spin,
-    Embedded,
+fn runtimes() -> impl TypedValueParser<Value = Runtime> {
+    PossibleValuesParser::new(["spin", "embedded"]).map(|name| match name.as_str() {
+        "spin" => Runtime::Spin,
+        _ => Runtime::Embedded,
+    })
 }
 
 /// By name, relative to the bundle's directory.
@@ -58,10 +66,7 @@ pub fn main(args: &BundleArgs) -> anyhow::Result<ExitCode> {
     let text =
         fs::read_to_string(&from.manifest).with_context(|| format!("reading {:?}", from.name()))?;
     let application = Application::read(&text)?;
-    let runtime = match args.target {
-        Target::Spin => Runtime::Spin,
-        Target::Embedded => Runtime::Embedded,
-    };
+    let runtime = args.target;
     let texts = bundle::files(&application, runtime);
     let Some(output) = &args.output else {
         let unit = texts.iter().find(|file| file.name == UNIT_NAME);
@@ -101,7 +106,7 @@ pub fn main(args: &BundleArgs) -> anyhow::Result<ExitCode> {
         application.version(),
         files.len(),
         files.values().map(|(bytes, _)| bytes.len()).sum::<usize>(),
-        bundle::INSTALL_NAME
+        INSTALL_NAME
     ));
     Ok(ExitCode::SUCCESS)
 }
@@ -151,6 +156,12 @@ fn executable(binary: Option<&Path>, carried: &[(String, Vec<u8>)]) -> anyhow::R
         None => std::env::current_exe().context("finding this program's own file")?,
     };
     let program = fs::read(&path).with_context(|| format!("reading {:?}", path.display()))?;
+    if let Some(interpreter) = interpreter(&program) {
+        say::warn(&format!(
+            "packing {:?}: got a program that starts only where {interpreter} and its libraries are, want a static one (docs/deploy/edge.md)",
+            path.display()
+        ));
+    }
     let files = carried
         .iter()
         .map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
@@ -158,14 +169,29 @@ fn executable(binary: Option<&Path>, carried: &[(String, Vec<u8>)]) -> anyhow::R
         .with_context(|| format!("putting the application into {:?}", path.display()))
 }
 
+/// The dynamic linker that a program asks the kernel for: a static one asks for none. What
+/// wasmtime compiles for is 64 bits wide.
+fn interpreter(program: &[u8]) -> Option<String> {
+    let header = FileHeader64::<Endianness>::parse(program).ok()?;
+    let endian = header.endian().ok()?;
+    let segments = header.program_headers(endian, program).ok()?;
+    let found = segments
+        .iter()
+        .find_map(|segment| segment.interpreter(endian, program).ok().flatten())?;
+    Some(String::from_utf8_lossy(found).into_owned())
+}
+
 /// As `sha256sum -c` reads them.
 fn sums(files: &Files) -> String {
     let line = |(name, (bytes, _)): (&String, &(Vec<u8>, u32))| {
-        let digest = Sha256::digest(bytes);
-        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{digest}  {name}\n")
+        format!("{}{SUMS_SEPARATOR}{name}\n", sha256(bytes))
     };
     files.iter().map(line).collect()
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The whole directory or nothing of it: made beside its place, and moved there.
@@ -200,32 +226,70 @@ fn write(output: &Path, files: &Files) -> anyhow::Result<()> {
 /// Whether something is there that may be replaced.
 ///
 /// # Errors
-/// When it is anything but an empty directory or a bundle.
+/// When it is anything but an empty directory or a bundle as it was made: a directory with a
+/// list of sums may be somebody's backup.
 fn occupied(output: &Path) -> anyhow::Result<bool> {
-    let entries = match fs::read_dir(output) {
-        Ok(entries) => entries,
+    let got = match fs::symlink_metadata(output) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error).with_context(|| format!("reading {:?}", output.display())),
+        Ok(there) if there.is_symlink() => Some("a symbolic link".to_owned()),
+        _ => unlike_a_bundle(output)
+            .with_context(|| format!("reading what is in {:?}", output.display()))?,
     };
-    let sums = fs::read_to_string(output.join(SUMS_NAME)).unwrap_or_default();
-    let listed: Vec<&str> = sums
-        .lines()
-        .filter_map(|l| Some(l.split_once("  ")?.1))
-        .collect();
-    for entry in entries {
-        let name = entry?.file_name();
-        let name = name.to_string_lossy();
-        let is_listed = listed
-            .iter()
-            .any(|l| *l == name || l.split_once('/').is_some_and(|(dir, _)| dir == name));
-        if !is_listed && name != SUMS_NAME {
-            bail!(
-                "writing {:?}: got a directory with {name:?} in it, want a new one, an empty one or a bundle, with nothing added to it",
-                output.display()
-            );
-        }
+    match got {
+        None => Ok(true),
+        Some(got) => bail!(
+            "writing {:?}: got {got}, want a new directory, an empty one or a bundle as it was made",
+            output.display()
+        ),
     }
-    Ok(true)
+}
+
+/// What would be lost with the directory, were it replaced.
+fn unlike_a_bundle(dir: &Path) -> anyhow::Result<Option<String>> {
+    let sums = fs::read_to_string(dir.join(SUMS_NAME)).unwrap_or_default();
+    let listed: Listed = sums
+        .lines()
+        .filter_map(|line| line.split_once(SUMS_SEPARATOR))
+        .map(|(digest, name)| (name, digest))
+        .collect();
+    if [INSTALL_NAME, UNIT_NAME]
+        .iter()
+        .all(|name| listed.contains_key(name))
+    {
+        return altered(dir, Path::new(""), &listed);
+    }
+    let first = fs::read_dir(dir)?.next().transpose()?;
+    Ok(first.map(|entry| format!("a directory with {:?} in it", entry.file_name())))
+}
+
+/// By name, the SHA-256.
+type Listed<'a> = BTreeMap<&'a str, &'a str>;
+
+/// The first of what is below that the list lacks, or has otherwise.
+fn altered(bundle: &Path, below: &Path, listed: &Listed) -> anyhow::Result<Option<String>> {
+    for entry in fs::read_dir(bundle.join(below))? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        let path = below.join(entry.file_name());
+        let is_way_to = |name: &&str| Path::new(name).starts_with(&path);
+        if kind.is_dir() && listed.keys().any(is_way_to) {
+            let found = altered(bundle, &path, listed)?;
+            if found.is_some() {
+                return Ok(found);
+            }
+            continue;
+        }
+        let change = match path.to_str().and_then(|name| listed.get(name)) {
+            _ if path == Path::new(SUMS_NAME) => continue,
+            None => "added",
+            Some(digest) if kind.is_file() && sha256(&fs::read(entry.path())?) == **digest => {
+                continue;
+            }
+            Some(_) => "changed",
+        };
+        return Ok(Some(format!("a bundle with {path:?} {change}")));
+    }
+    Ok(None)
 }
 
 fn write_file(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -21,6 +21,8 @@ use watchbell_lab::wait;
 use watchbell_lab::wasm::{REPOSITORY, SPIN, WATCHBELL};
 use watchbell_lab::webhook::Webhook;
 use watchbell_lab::wire;
+
+const LOGROTATE: [&str; 2] = ["logrotate", "/usr/sbin/logrotate"];
 
 // ------------------------------------------------------------ a node, offline
 
@@ -81,7 +83,7 @@ fn an_outage_goes_on_through_an_upgrade_and_a_rollback() {
             lab.node.stop();
         }
         let next = lab.node.path("current.new");
-        std::os::unix::fs::symlink(version, &next).unwrap();
+        symlink(version, &next).unwrap();
         fs::rename(&next, &link).unwrap();
         lab.node.up(&link, Runs::Itself);
     };
@@ -111,7 +113,7 @@ fn an_outage_goes_on_through_an_upgrade_and_a_rollback() {
 }
 
 /// Whoever follows INSTALL.md, from nothing to an upgrade and back, needs nothing that is not
-/// in it.
+/// in it: also where a step breaks off, is given again, or names what is not there.
 #[test]
 fn the_guide_is_all_that_an_operator_needs() {
     let test = "the_guide_is_all_that_an_operator_needs";
@@ -124,6 +126,10 @@ fn the_guide_is_all_that_an_operator_needs() {
         let (old, new) = (machine.path("bundle-old"), machine.path("bundle-new"));
         make("embedded", "0.1.0", &Changes::default(), &old);
         make("embedded", "0.2.0", &Changes::default(), &new);
+        for bundle in [&old, &new] {
+            // As scp leaves it under umask 027: the service's user reads none of it.
+            machine.run(bundle, "chmod -R g-w,o-rwx .");
+        }
         let guide = fs::read_to_string(old.join("INSTALL.md")).unwrap();
         let newer = fs::read_to_string(new.join("INSTALL.md")).unwrap();
 
@@ -131,6 +137,21 @@ fn the_guide_is_all_that_an_operator_needs() {
         let [files, host, validate, start, look] = &install[..] else {
             panic!("want five steps, got {install:#?}");
         };
+        // What runs that broke off have left.
+        let opt = Path::new("/opt/watchbell");
+        for left in ["0.1.0.new", "0.0.9"] {
+            fs::create_dir_all(opt.join(left)).unwrap();
+        }
+        fs::write(opt.join("0.1.0.new/watchbell"), "half of it").unwrap();
+        symlink("0.0.9", opt.join("current.new")).unwrap();
+        let current = || fs::read_link(opt.join("current")).unwrap();
+        machine.run(&old, files);
+        assert_eq!(current(), Path::new("0.1.0"));
+        assert_eq!(
+            listing(&opt.join("0.0.9")),
+            BTreeSet::new(),
+            "nothing is put into it"
+        );
         machine.run(&old, files);
         machine.run(&old, &host.replace("hs.example.com", "127.0.0.1"));
         // What else this operator has to say.
@@ -159,27 +180,73 @@ fn the_guide_is_all_that_an_operator_needs() {
 
         lab.headscale.state(State::DatabaseDown);
         lab.webhook.wait_for(1);
-        for step in blocks(&newer, "Upgrade") {
-            machine.run(&new, &step);
-        }
+        rotated_by_logrotate(test, &machine);
+        let upgrade = blocks(&newer, "Upgrade");
+        let [place, validate, change] = &upgrade[..] else {
+            panic!("want three steps, got {upgrade:#?}");
+        };
+        machine.run(&new, place);
+        machine.run(&new, validate);
+        // Whatever fails once the service is stopped: here, a folder is in the way.
+        let in_the_way = opt.join("current.new/folder");
+        fs::create_dir_all(&in_the_way).unwrap();
+        assert!(!machine.try_run(&new, change));
+        assert_eq!(machine.pid(), None);
+        assert!(newer.contains("`systemctl start watchbell` starts the version that"));
+        machine.run(&new, "systemctl start watchbell");
         machine.serving();
         let running = || fs::read_link(format!("/proc/{}/exe", machine.pid().unwrap())).unwrap();
-        assert_eq!(running(), Path::new("/opt/watchbell/0.2.0/watchbell"));
-        // The upgrade is done once: the same commands again change nothing.
-        let upgrade = blocks(&newer, "Upgrade").remove(0);
-        assert!(
-            !machine.try_run(&new, &upgrade),
-            "a version that is there stays"
+        assert_eq!(running(), Path::new("/opt/watchbell/0.1.0/watchbell"));
+        fs::remove_dir_all(opt.join("current.new")).unwrap();
+
+        let copy = Path::new("/var/lib/watchbell.before-0.2.0");
+        fs::write(copy.join("good"), "of before the upgrade").unwrap();
+        let copied = listing(copy);
+        let runs_the_new_one = |what: &str| {
+            machine.serving();
+            assert_eq!(
+                running(),
+                Path::new("/opt/watchbell/0.2.0/watchbell"),
+                "{what}"
+            );
+            assert_eq!(listing(copy), copied, "{what}: the copy stays as it is");
+        };
+        machine.run(&new, change);
+        runs_the_new_one("given again");
+        upgrade.iter().for_each(|step| machine.run(&new, step));
+        runs_the_new_one("all given again");
+        let other = machine.path("bundle-other");
+        machine.run(&new, "cp -a . ../bundle-other");
+        machine.run(
+            &other,
+            "echo >>INSTALL.md; sha256sum $(cut -c 67- SHA256SUMS) >S; mv S SHA256SUMS",
         );
-        assert!(machine.pid().is_some(), "and it runs");
+        assert!(
+            !machine.try_run(&other, place),
+            "another bundle of a version that is there"
+        );
 
         let back = blocks(&newer, "Roll back");
         let [link, restore] = &back[..] else {
             panic!("want two steps, got {back:#?}");
         };
-        machine.run(&new, &link.replace("PREVIOUS=0.0.0", "PREVIOUS=0.1.0"));
-        machine.serving();
-        assert_eq!(running(), Path::new("/opt/watchbell/0.1.0/watchbell"));
+        let pid = machine.pid();
+        for wrong in ["9.9.9", "", "0.0.9"] {
+            let wrong = link.replace("PREVIOUS=0.0.0", &format!("PREVIOUS={wrong}"));
+            assert!(!machine.try_run(&new, &wrong), "{wrong}");
+            assert_eq!(machine.pid(), pid, "it runs on: {wrong}");
+            assert_eq!(current(), Path::new("0.2.0"), "{wrong}");
+        }
+        let link = link.replace("PREVIOUS=0.0.0", "PREVIOUS=0.1.0");
+        let roll_back = || {
+            machine.run(&new, &link);
+            machine.serving();
+            assert_eq!(running(), Path::new("/opt/watchbell/0.1.0/watchbell"));
+        };
+        roll_back();
+        upgrade.iter().for_each(|step| machine.run(&new, step));
+        runs_the_new_one("forward again");
+        roll_back();
         lab.headscale.state(State::Healthy);
         let told = lab.webhook.wait_for(2);
         assert_eq!(told[0].data("incident"), told[1].data("incident"));
@@ -189,6 +256,9 @@ fn the_guide_is_all_that_an_operator_needs() {
         // the same ids, and a receiver sees nothing new.
         machine.run(&new, restore);
         machine.serving();
+        assert!(machine.try_run(&new, "test -e /var/lib/watchbell/good"));
+        assert!(machine.try_run(&new, "test -d /var/lib/watchbell.of-0.2.0-*/logs"));
+        assert_eq!(listing(copy), copied);
         wait::until("health to be up", up);
         assert_eq!(lab.webhook.messages().len(), 2);
 
@@ -209,10 +279,35 @@ fn the_guide_is_all_that_an_operator_needs() {
         );
         assert_eq!(answer.unwrap().status, 200);
 
-        machine.run(&old, &blocks(&guide, "Remove").join("\n"));
+        let remove = blocks(&guide, "Remove");
+        let [program, rest] = &remove[..] else {
+            panic!("want two steps, got {remove:#?}");
+        };
+        machine.run(&old, program);
         assert_eq!(machine.pid(), None);
-        assert!(!Path::new("/opt/watchbell").exists());
+        assert!(Path::new("/var/lib/watchbell").exists());
+        machine.run(&old, rest);
+        let left = "ls -d /opt/watchbell* /etc/watchbell* /var/lib/watchbell* /etc/*/watchbell* /etc/systemd/system/watchbell* 2>/dev/null";
+        assert!(
+            !machine.try_run(&old, &format!("{left} | grep -q .")),
+            "something is left"
+        );
+        assert!(!machine.try_run(&old, "id watchbell"), "the user is left");
     });
+}
+
+/// The configuration as it is installed, its `su` included.
+fn rotated_by_logrotate(test: &str, machine: &Machine) {
+    if program(&LOGROTATE).is_none() {
+        return skip_in_part(test, "no logrotate is installed");
+    }
+    let log = Path::new("/var/lib/watchbell/logs/alert_stderr.txt");
+    let written = || fs::metadata(log).ok().filter(|m| m.len() > 0);
+    let owner = wait::until("a line in the log", written).uid();
+    let rotate = "logrotate --force --state \"$LAB/rotated\" /etc/logrotate.d/watchbell";
+    machine.run(Path::new("/"), rotate);
+    let rotated = fs::metadata(log.with_extension("txt.1")).unwrap();
+    assert_eq!(rotated.uid(), owner);
 }
 
 // ------------------------------------------------------------ which application
@@ -355,22 +450,71 @@ fn only_an_empty_directory_or_a_bundle_is_written_over() {
     let old = fs::metadata(&output).unwrap();
     assert_eq!(write().exit, 0, "a bundle");
     assert_eq!(listing(&output), first);
-    use std::os::unix::fs::MetadataExt;
     assert_ne!(
         fs::metadata(&output).unwrap().ino(),
         old.ino(),
         "another one in its place"
     );
 
-    fs::write(output.join("notes.txt"), "the operator's").unwrap();
-    let answer = write();
-    assert_eq!(answer.exit, 1, "{answer:?}");
-    assert!(answer.said.contains("notes.txt"), "{answer:?}");
-    assert!(output.join("notes.txt").exists());
+    let refused = |got: &str| {
+        let answer = write();
+        assert_eq!(answer.exit, 1, "{got}: {answer:?}");
+        assert!(
+            answer.said.contains(&format!("got {got}")),
+            "{got}: {answer:?}"
+        );
+    };
+    let sums = fs::read_to_string(output.join("SHA256SUMS")).unwrap();
+    for (name, got) in [
+        ("notes.txt", r#"a bundle with "notes.txt" added, want"#),
+        (
+            "wasm/notes.txt",
+            r#"a bundle with "wasm/notes.txt" added, want"#,
+        ),
+        ("notes/notes.txt", r#"a bundle with "notes" added, want"#),
+        ("spin.toml", r#"a bundle with "spin.toml" changed, want"#),
+        (
+            "wasm/alert.wasm",
+            r#"a bundle with "wasm/alert.wasm" changed, want"#,
+        ),
+    ] {
+        let file = output.join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, "the operator's").unwrap();
+        refused(got);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "the operator's");
+        fs::remove_dir_all(&output).unwrap();
+        assert_eq!(write().exit, 0, "a new one");
+    }
+    let holding = |file: &str, sums: &str| {
+        fs::remove_dir_all(&output).unwrap();
+        fs::create_dir(&output).unwrap();
+        for (name, text) in [(file, ""), ("SHA256SUMS", sums)] {
+            if !name.is_empty() {
+                fs::write(output.join(name), text).unwrap();
+            }
+        }
+    };
+    // A backup: its sums are right.
+    let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    holding("photo.jpg", &format!("{empty}  photo.jpg\n"));
+    refused("a directory with ");
+    assert!(output.join("photo.jpg").exists());
+    holding("", &sums);
+    assert_eq!(write().exit, 0, "a bundle from which files were taken");
     fs::remove_dir_all(&output).unwrap();
     fs::create_dir(&output).unwrap();
     assert_eq!(write().exit, 0, "an empty one");
-    fs::remove_dir_all(&output).unwrap();
+    // A link stays one, to a bundle or to nothing.
+    let target = dir.path().join("bundle");
+    fs::rename(&output, &target).unwrap();
+    symlink(&target, &output).unwrap();
+    for there in [true, false] {
+        refused("a symbolic link, want");
+        assert!(output.is_symlink(), "{there}");
+        let _ = fs::remove_dir_all(&target);
+    }
+    fs::remove_file(&output).unwrap();
     fs::write(&output, "a file").unwrap();
     assert_eq!(write().exit, 1, "a file");
 
@@ -416,6 +560,31 @@ fn what_cannot_be_bundled_is_refused_with_the_reason() {
     assert_eq!(answer.exit, 1, "{answer:?}");
 }
 
+/// A program that needs the libraries of the machine that it was built on is told of, not refused.
+#[test]
+fn a_program_that_is_linked_at_run_time_is_told_of() {
+    const PT_INTERP: [u8; 8] = [3, 0, 0, 0, 4, 0, 0, 0];
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = dir.path().join("spin.toml");
+    manifest::write(&manifest, &Changes::default());
+    let static_one = dir.path().join("watchbell");
+    let mut program = fs::read(&*WATCHBELL).unwrap();
+    // The program's headers follow the file's: PT_NULL makes a static one of it.
+    let headers = program[64..1024].chunks_exact_mut(8);
+    let interpreters = headers.filter(|word| *word == PT_INTERP);
+    let dynamic = interpreters.map(|word| word.fill(0)).count() > 0;
+    fs::write(&static_one, program).unwrap();
+    for (binary, want) in [(&*WATCHBELL, dynamic), (&static_one, false)] {
+        let mut command = Command::new(&*WATCHBELL);
+        command.arg("bundle").arg("--binary").arg(binary).arg("-f");
+        command.arg(&manifest).arg("--output");
+        let answer = Answer::of(command.arg(dir.path().join("bundle")));
+        assert_eq!(answer.exit, 0, "{answer:?}");
+        let told = answer.said.contains("starts only where /lib");
+        assert_eq!(told, want, "{answer:?}");
+    }
+}
+
 // ------------------------------------------------------------ what the system reads
 
 #[test]
@@ -436,9 +605,12 @@ fn systemd_reads_the_units() {
             .arg(&*REPOSITORY);
         assert_eq!(Answer::of(&mut print).text, text, "--unit prints the same");
         // The one thing that this machine does not have: what is installed in /opt.
-        let there = |line: &str| match line.starts_with("ExecStart=") {
-            true => "ExecStart=/bin/true".to_owned(),
-            false => line.to_owned(),
+        let there = |line: &str| match line.strip_prefix("ExecStart=") {
+            Some(command) => {
+                let (_, arguments) = command.split_once(' ').unwrap();
+                format!("ExecStart=/bin/true {arguments}")
+            }
+            None => line.to_owned(),
         };
         let lines: Vec<String> = text.lines().map(there).collect();
         fs::write(&unit, lines.join("\n")).unwrap();
@@ -447,6 +619,8 @@ fn systemd_reads_the_units() {
                 .args(["verify", "--man=no"])
                 .arg(&unit),
         );
+        // It fails for what keeps a unit from being loaded, and tells of the rest.
+        assert_eq!(verified.exit, 0, "{target}: {verified:?}");
         // Known from 254 on, and passed over before.
         let newer = ["RestartSteps", "RestartMaxDelaySec"];
         let told: Vec<&str> = verified
@@ -469,17 +643,25 @@ fn systemd_reads_the_units() {
 #[test]
 fn logrotate_reads_its_configuration_and_no_line_is_lost() {
     let test = "logrotate_reads_its_configuration_and_no_line_is_lost";
-    let Some(logrotate) = program(&["logrotate", "/usr/sbin/logrotate"]) else {
+    let Some(logrotate) = program(&LOGROTATE) else {
         return skip(test, "no logrotate is installed");
     };
     let mut lab = Lab::new();
     let made = lab.make("embedded", "0.1.0");
     let state = lab.node.path("state");
     let text = fs::read_to_string(made.join("watchbell.logrotate")).unwrap();
+    let me = |which| {
+        Answer::of(Command::new("id").arg(which))
+            .text
+            .trim()
+            .to_owned()
+    };
     // As the user who runs the test: `watchbell` is made at the installation.
+    let su = format!("su {} {}\n", me("-un"), me("-gn"));
+    assert!(text.contains("su watchbell watchbell\n"), "{text}");
     let text = text
         .replace("/var/lib/watchbell", state.to_str().unwrap())
-        .replace("    su watchbell watchbell\n", "");
+        .replace("su watchbell watchbell\n", &su);
     let config = lab.node.path("logrotate.conf");
     fs::write(&config, text).unwrap();
     lab.node.up(&made, Runs::Itself);

@@ -75,11 +75,12 @@ impl Machine {
         self.shell(at, commands).0
     }
 
+    /// Under the umask of a careful administrator.
     fn shell(&self, at: &Path, commands: &str) -> (bool, String) {
         let path = std::env::var("PATH").unwrap();
         let bin = self.path("bin");
         let output = Command::new("sh")
-            .args(["-e", "-c", commands])
+            .args(["-e", "-c", &format!("umask 027\n{commands}")])
             .current_dir(at)
             .env("PATH", format!("{}:{path}:/usr/sbin:/sbin", bin.display()))
             .env("LAB", self.dir.path())

@@ -18,7 +18,7 @@ start() {
     key LoadCredential | while IFS=: read -r name file; do
         install -o "$user" -m 0400 "$file" "$LAB/credentials/$name"
     done
-    command=$(key ExecStart | tail -n 1 | sed "s#%d#$LAB/credentials#g")
+    command=$(key ExecStart | tail -n 1 | sed "s#\${CREDENTIALS_DIRECTORY}#$LAB/credentials#g")
     set -a
     . "$(key EnvironmentFile)"
     set +a

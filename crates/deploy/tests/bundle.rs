@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use toml_edit::{DocumentMut, Item};
 use watchbell_app::{LoadOptions, validate};
@@ -112,6 +113,23 @@ fn what_a_node_cannot_have_is_refused_all_at_once() {
     }
 }
 
+/// In what is written for another place, something else calls the checks.
+#[test]
+fn a_manifest_for_another_place_is_refused() {
+    let written = |target: &str| {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/manifest");
+        let text = fs::read_to_string(golden.join(format!("{target}.toml"))).unwrap();
+        Application::read(&text)
+    };
+    for target in ["akamai", "fermyon-cloud", "spinkube"] {
+        let want = format!(
+            "spin.toml: got the manifest for --target {target}, in which cron runs nothing, want the hand-written one"
+        );
+        assert_eq!(written(target).unwrap_err().0, [want]);
+    }
+    assert!(written("spin").is_ok(), "cron is of Spin itself");
+}
+
 #[test]
 fn files_of_one_name_stay_two() {
     let manifest = r#"
@@ -155,6 +173,53 @@ fn the_environment_names_every_variable() {
     assert!(text.contains(host), "{text}");
 }
 
+/// Root sources the file: nothing of a manifest is a command or a value in it.
+#[test]
+fn what_is_in_the_environment_is_commented_out_to_the_last_line() {
+    let default = "first\ntouch made\rtouch made\n'$(touch made)' # \n";
+    for manifest in [
+        format!("[variables]\nbanner = {{ default = {default:?} }}\n"),
+        format!("variables = {{ banner = {{ default = {default:?} }} }}\n"),
+    ] {
+        let application = Application::read(&manifest).unwrap();
+        let files = files(&application, Runtime::Embedded);
+        let text = &files
+            .iter()
+            .find(|f| f.name == ENVIRONMENT_NAME)
+            .unwrap()
+            .text;
+        assert!(text.contains("\n#SPIN_VARIABLE_BANNER='first\n"), "{text}");
+        let dir = tempfile::tempdir().unwrap();
+        let source = |text: &str| {
+            fs::write(dir.path().join("env"), text).unwrap();
+            let output = Command::new("sh")
+                .args([
+                    "-ec",
+                    ". ./env; printf %s \"${SPIN_VARIABLE_BANNER-unset}\"",
+                ])
+                .current_dir(dir.path())
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{output:?}");
+            assert!(!dir.path().join("made").exists(), "{text}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        assert_eq!(source(text), "unset", "{manifest}");
+        let ends_a_line = |c| matches!(c, '\n' | '\r');
+        let live = |line: &&str| !line.is_empty() && !line.starts_with('#');
+        let live: Vec<&str> = text.split(ends_a_line).filter(live).collect();
+        assert_eq!(
+            live,
+            ["SPIN_HTTP_LISTEN_ADDR='127.0.0.1:3000'"],
+            "to systemd"
+        );
+        // Without the comment signs it is the default.
+        let (_, own) = text.split_once("\n#SPIN_VARIABLE_BANNER").unwrap();
+        let own = format!("\n#SPIN_VARIABLE_BANNER{own}").replace("\n#", "\n");
+        assert_eq!(source(&own), default.replace('\r', "\n"));
+    }
+}
+
 #[test]
 fn every_file_is_filled_in() {
     for runtime in [Runtime::Spin, Runtime::Embedded] {
@@ -184,6 +249,11 @@ fn every_file_is_filled_in() {
         for name in texts.keys().filter(|name| **name != INSTALL_NAME) {
             assert!(install.contains(name), "INSTALL.md says nothing of {name}");
         }
+        // %d is of systemd 251 and later, the variable as old as the credentials.
+        for name in [UNIT_NAME, INSTALL_NAME] {
+            assert!(!texts[name].contains("%d/"), "{name}");
+        }
+        assert!(install.contains("systemd 247 or later"), "{runtime:?}");
         // Only by name: a value in it would be in the process list.
         assert!(!texts[UNIT_NAME].contains("--variable"), "{runtime:?}");
     }

@@ -38,8 +38,14 @@ impl Application {
     /// stays as it is written.
     ///
     /// # Errors
-    /// Every component that would need more than its wasm file: a registry, a folder.
+    /// Every component that would need more than its wasm file: a registry, a folder. A manifest
+    /// that was written for another place, where something else calls the checks.
     pub fn read(manifest: &str) -> Result<Self, Refused> {
+        if let Some(target) = target(manifest).filter(|target| *target != "spin") {
+            return Err(Refused::one(format!(
+                "{MANIFEST_NAME}: got the manifest for --target {target}, in which cron runs nothing, want the hand-written one"
+            )));
+        }
         let mut document: DocumentMut =
             manifest.parse().map_err(|error: toml_edit::TomlError| {
                 // Its own text shows the line, and on it what may be a secret.
@@ -81,7 +87,8 @@ impl Application {
     /// Every variable of the application as a line of an environment file, commented out, with
     /// its default.
     pub(super) fn environment(&self) -> String {
-        let Some(variables) = self.document.get("variables").and_then(Item::as_table) else {
+        let variables = self.document.get("variables");
+        let Some(variables) = variables.and_then(Item::as_table_like) else {
             return String::new();
         };
         let mut text = String::new();
@@ -91,20 +98,28 @@ impl Application {
             for line in said.lines().map(str::trim).filter(|l| !l.is_empty()) {
                 text.push_str(&format!("{line}\n"));
             }
-            let name = format!("SPIN_VARIABLE_{}", name.to_uppercase());
-            match variable.get("default").and_then(Item::as_str) {
-                // A quote ends the quoted text, stands for itself, and begins it again: to a
-                // shell, and to systemd.
-                Some(default) => {
-                    let default = default.replace('\'', r"'\''");
-                    text.push_str(&format!("#{name}='{default}'\n"));
-                }
-                // Commented out too: an empty one would be a value, and nothing would be missed.
-                None => text.push_str(&format!("# Required.\n#{name}=''\n")),
+            let default = variable.get("default").and_then(Item::as_str);
+            // Commented out too: an empty one would be a value, and nothing would be missed.
+            if default.is_none() {
+                text.push_str("# Required.\n");
+            }
+            // A quote ends the quoted text, stands for itself, and begins it again: to a shell,
+            // and to systemd.
+            let default = default.unwrap_or_default().replace('\'', r"'\''");
+            let assignment = format!("SPIN_VARIABLE_{}='{default}'", name.to_uppercase());
+            // Every line of it: root sources the file. To systemd a carriage return ends one.
+            for line in assignment.split(['\n', '\r']) {
+                text.push_str(&format!("#{line}\n"));
             }
         }
         text
     }
+}
+
+/// What `watchbell manifest` wrote it for; nothing for a hand-written one.
+fn target(manifest: &str) -> Option<&str> {
+    let heading = manifest.strip_prefix("# Written by `watchbell manifest --target ")?;
+    Some(heading.split_once('`')?.0)
 }
 
 /// Those of `[component]`, and those that a trigger writes out instead of naming one.
