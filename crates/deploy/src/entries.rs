@@ -53,7 +53,8 @@ impl Entries {
     pub fn read(manifest: &str) -> Result<Self, Refused> {
         let document: DocumentMut = manifest
             .parse()
-            .map_err(|error: toml_edit::TomlError| Refused::one(error.to_string()))?;
+            // Its own text shows the line, and on it what may be a secret.
+            .map_err(|error: toml_edit::TomlError| Refused::one(error.message().to_owned()))?;
         let components = document.get("component").and_then(Item::as_table_like);
         let mut components: Vec<(&str, Kind)> = components
             .into_iter()

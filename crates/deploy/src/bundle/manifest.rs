@@ -6,6 +6,7 @@ use std::path::Path;
 use toml_edit::{DocumentMut, Item, TableLike, value};
 
 use crate::Refused;
+use crate::manifest::written_for;
 
 pub const MANIFEST_NAME: &str = "spin.toml";
 /// Where the wasm files lie, beside the manifest.
@@ -41,7 +42,7 @@ impl Application {
     /// Every component that would need more than its wasm file: a registry, a folder. A manifest
     /// that was written for another place, where something else calls the checks.
     pub fn read(manifest: &str) -> Result<Self, Refused> {
-        if let Some(target) = target(manifest).filter(|target| *target != "spin") {
+        if let Some(target) = written_for(manifest).filter(|target| !target.limits().cron) {
             return Err(Refused::one(format!(
                 "{MANIFEST_NAME}: got the manifest for --target {target}, in which cron runs nothing, want the hand-written one"
             )));
@@ -114,12 +115,6 @@ impl Application {
         }
         text
     }
-}
-
-/// What `watchbell manifest` wrote it for; nothing for a hand-written one.
-fn target(manifest: &str) -> Option<&str> {
-    let heading = manifest.strip_prefix("# Written by `watchbell manifest --target ")?;
-    Some(heading.split_once('`')?.0)
 }
 
 /// Those of `[component]`, and those that a trigger writes out instead of naming one.
