@@ -128,10 +128,8 @@ impl Deployed {
     fn tells_of_an_outage(&self, mut round: impl FnMut()) {
         self.headscale.state(State::DatabaseDown);
         round();
-        let told = self.webhook.wait_for(1);
-        let [message] = told.as_slice() else {
-            panic!("want one message, got {told:#?}");
-        };
+        // What the other checks say to it may follow in another: nothing is waited for here.
+        let message = &self.webhook.wait_for(1)[0];
         assert_eq!(message.kind, "alert.triggered", "{:#}", message.body);
         assert_ne!(message.check("health"), &Value::Null, "{:#}", message.body);
     }

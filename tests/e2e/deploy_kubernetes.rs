@@ -313,7 +313,7 @@ fn what_a_scheduler_cannot_do_is_said() {
                 "--every",
                 "20s",
             ][..],
-            "got 20s, want whole minutes",
+            "--every: got 20s, want for crontab whole minutes",
         ),
         (
             &[
@@ -324,11 +324,11 @@ fn what_a_scheduler_cannot_do_is_said() {
                 "--every",
                 "1m",
             ],
-            "got 60s, want minutes from 5m",
+            "--every: got 1m, want for github-actions minutes from 5m",
         ),
         (
             &["--target", "crontab"],
-            "got no --url, want the application's address",
+            "--url: got nothing, want the application's address",
         ),
         (
             &["--target", "crontab", "--url", "https://x.example/y"],
@@ -340,7 +340,7 @@ fn what_a_scheduler_cannot_do_is_said() {
         ),
     ] {
         let answer = Answer::of(watchbell("schedule").args(arguments));
-        assert_ne!(answer.exit, 0, "{answer:?}");
+        assert_eq!(answer.exit, 2, "{answer:?}");
         assert!(answer.said.contains(want), "{answer:?}");
         assert_eq!(answer.text, "", "{arguments:?}");
     }
