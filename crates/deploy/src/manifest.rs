@@ -146,11 +146,11 @@ pub fn written_for(text: &str) -> Option<Target> {
     target.parse().ok()
 }
 
-/// What runs at the target: what [`write`] makes of a hand-written manifest; one that it has
+/// What runs at the target: what [`write()`] makes of a hand-written manifest; one that it has
 /// made, for whatever target, is that already.
 ///
 /// # Errors
-/// As those of [`write`].
+/// As those of [`write()`].
 pub fn at(options: &LoadOptions, target: Target) -> Result<String, Vec<Finding>> {
     let source = Source::read(options)?;
     let Some(own) = source.written_for.filter(|own| !own.limits().cron) else {

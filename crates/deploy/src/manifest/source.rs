@@ -13,7 +13,7 @@ pub(super) struct Source {
     pub document: Document<String>,
     /// Lines before the document's first: a heading that was left out.
     skipped: usize,
-    /// What it was written for, by [`write`](super::write) and not by hand.
+    /// What it was written for, by [`write`](super::write()) and not by hand.
     pub written_for: Option<Target>,
 }
 
