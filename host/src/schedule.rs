@@ -55,10 +55,7 @@ pub fn schedule(args: &ScheduleArgs) -> anyhow::Result<ExitCode> {
     let application = args.app.from.application()?;
     let options = args.app.load_options(&application, Default::default())?;
     // Where another scheduler calls, the application may be anywhere: its entries are the same.
-    let target = match args.target {
-        Scheduler::Akamai => Target::Akamai,
-        _ => Target::Spinkube,
-    };
+    let target = (args.target == Scheduler::Akamai).then_some(Target::Akamai);
     let text = match manifest::at(&options, target) {
         Ok(text) => text,
         Err(findings) => return Ok(refuse_all(&findings)),
@@ -95,7 +92,7 @@ pub fn kustomize(args: &KustomizeArgs) -> anyhow::Result<ExitCode> {
     let application = args.app.from.application()?;
     let options = args.app.load_options(&application, Default::default())?;
     // What runs there is made of it: what is wrong with that is wrong here.
-    if let Err(findings) = manifest::at(&options, Target::Spinkube) {
+    if let Err(findings) = manifest::at(&options, Some(Target::Spinkube)) {
         return Ok(refuse_all(&findings));
     }
     // For reading alone: there a check rings inside the application.

@@ -292,6 +292,11 @@ fn what_watchbell_has_not_written_is_not_written_over() {
         assert!(answer.said.contains("want "), "{line}: {answer:?}");
     }
     assert_eq!(fs::read(there.at("spin.toml")).unwrap(), source);
+    // One that says so of itself is no other.
+    let named = "# What is written by `watchbell manifest --target akamai` goes to new/.\n";
+    fs::write(there.at("named.toml"), [named.as_bytes(), &source].concat()).unwrap();
+    let answer = there.run("manifest --target akamai -f named.toml --output named.toml");
+    assert_eq!(answer.exit, 1, "{answer:?}");
     let left: Vec<_> = fs::read_dir(there.at("k8s")).unwrap().flatten().collect();
     assert_eq!(left.len(), 1, "nothing of it: {left:?}");
     // What it has written itself it writes anew.
@@ -302,9 +307,34 @@ fn what_watchbell_has_not_written_is_not_written_over() {
         "schedule --target akamai -f new --output calls",
         "kustomize --image example.com/w:1 --output base",
         "kustomize --image example.com/w:1 --output base",
+        "manifest --target akamai --output /dev/stdout",
     ] {
         let answer = there.run(line);
         assert_eq!(answer.exit, 0, "{line}: {answer:?}");
+    }
+    let file = there.at("new/spin.toml");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let again = there.run("manifest --target akamai --output new/spin.toml");
+    assert_eq!(again.exit, 0, "{again:?}");
+    let mode = fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(
+        mode & 0o777,
+        0o600,
+        "who may read it is the operator's to say"
+    );
+    // Of another place there is nothing to call it by.
+    for line in [
+        "schedule --target akamai -f other",
+        "kustomize --image example.com/w:1 -f new --output base",
+    ] {
+        let other = there.run("manifest --target spinkube --output other/spin.toml");
+        assert_eq!(other.exit, 0, "{other:?}");
+        let answer = there.run(line);
+        assert_eq!(answer.exit, 2, "{line}: {answer:?}");
+        assert!(
+            answer.said.contains("got a manifest written for "),
+            "{line}: {answer:?}"
+        );
     }
 }
 

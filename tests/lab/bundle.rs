@@ -149,7 +149,7 @@ impl Node {
             .env("RES_OPTIONS", "timeout:1 attempts:1");
         if runs == Runs::Spin {
             // Where its plugin is.
-            for name in ["PATH", "SPIN_DATA_DIR", "XDG_DATA_HOME"] {
+            for name in ["PATH", "SPIN_DATA_DIR", "XDG_DATA_HOME", "HOME"] {
                 command.envs(std::env::var_os(name).map(|value| (name, value)));
             }
             let url = format!("http://{}", self.listen.addr);

@@ -120,6 +120,7 @@ fn examine_source(
     alerting(&manifest, &resolved, &mut report);
     showing(&manifest, &resolved, &mut report);
     looking(&resolved, &mut report);
+    sweeping(&resolved, &mut report);
     private_roots(&resolved, &config, &mut report);
     let demand = Demand::of(&manifest, &resolved, target);
     target::check(&manifest, &resolved, &demand, target, &mut report);
@@ -473,6 +474,22 @@ fn showing(manifest: &Manifest, resolved: &[Resolved<'_>], report: &mut Report) 
             let want = "[[trigger.http]] with route \"/...\": its pages link from the top";
             report.warning("status-route", &place, "no such route", want);
         }
+    }
+}
+
+/// Who shows whether alerting runs has to know how often it does.
+fn sweeping(resolved: &[Resolved<'_>], report: &mut Report) {
+    const NAME: &str = "sweep_interval";
+    let of = |kind| resolved.iter().find(|r| r.kind == Some(kind));
+    let (Some(alert), Some(status)) = (of(Kind::Alert), of(Kind::Status)) else {
+        return;
+    };
+    let (sweeps, expected) = (alert.text(NAME), status.text(NAME));
+    if sweeps != expected {
+        let place = status.entry.variable_place(NAME);
+        let shown = |text: Option<&str>| text.map_or("nothing".to_owned(), quoted);
+        let want = format!("{}, as the alert component has it", shown(sweeps));
+        report.warning("sweep-interval", &place, &shown(expected), &want);
     }
 }
 

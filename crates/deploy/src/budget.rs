@@ -67,7 +67,7 @@ mod tests {
             routes: 11,
             keys: 46,
             writes_per_hour: 900,
-            writes_at_once: 34,
+            writes_at_once: 26,
         };
         for (target, want) in [
             (

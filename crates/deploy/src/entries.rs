@@ -63,8 +63,11 @@ impl Entries {
             .collect();
         components.sort_unstable_by_key(|(id, _)| *id);
         let triggers = document.get("trigger").and_then(|all| all.get("http"));
-        let routes = triggers.and_then(Item::as_array_of_tables).into_iter();
-        let routes = routes.flatten();
+        let tables = triggers.and_then(Item::as_array_of_tables).into_iter();
+        let tables = tables.flatten().map(|t| t as &dyn TableLike);
+        let inline = triggers.and_then(Item::as_array).into_iter().flatten();
+        let inline = inline.filter_map(|t| Some(t.as_inline_table()? as &dyn TableLike));
+        let routes = tables.chain(inline);
         Self::among(&Parts {
             components,
             routes: routes

@@ -146,16 +146,18 @@ pub fn written_for(text: &str) -> Option<Target> {
     target.parse().ok()
 }
 
-/// What runs at the target: what [`write()`] makes of a hand-written manifest; one that it has
-/// made, for whatever target, is that already.
+/// What runs at the target, or, without one, wherever something outside calls: what
+/// [`write()`] makes of a hand-written manifest; one that it has made for there already.
 ///
 /// # Errors
 /// As those of [`write()`].
-pub fn at(options: &LoadOptions, target: Target) -> Result<String, Vec<Finding>> {
+pub fn at(options: &LoadOptions, target: Option<Target>) -> Result<String, Vec<Finding>> {
     let source = Source::read(options)?;
-    let Some(own) = source.written_for.filter(|own| !own.limits().cron) else {
+    let own = source.written_for.filter(|own| !own.limits().cron);
+    let Some(own) = own.filter(|own| target.is_none_or(|target| target == *own)) else {
         let wish = Wish {
-            target,
+            // The one that refuses least.
+            target: target.unwrap_or(Target::Spinkube),
             every: None,
             sockets: false,
             directory: None,

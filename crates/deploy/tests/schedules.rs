@@ -99,6 +99,20 @@ fn a_scheduler_inside_needs_none() {
 fn entries_are_the_same_from_a_manifests_text() {
     let text = include_str!("app/spin.toml");
     assert_eq!(Entries::read(text), Entries::of(&app(&[])));
+    // However it spells its triggers.
+    let inline = r#"
+[trigger]
+http = [{ component = "alert", route = "/alert" }, { component = "a", route = "/run/a" }]
+[component.alert]
+source = "alert.wasm"
+[component.a]
+source = "http_check.wasm"
+"#;
+    let entries = Entries::read(inline).unwrap();
+    assert_eq!(
+        (entries.checks[0].path.as_str(), entries.sweep.path.as_str()),
+        ("/run/a", "/alert")
+    );
 }
 
 // ---- what is called

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use watchbell_core::settings::{AlertSettings, HttpSettings, Pace, Reader};
+use watchbell_core::settings::{HttpSettings, Pace, Reader};
 use watchbell_core::target::Url;
 
 use super::Kind;
@@ -41,10 +41,11 @@ const KEYS_OF_INDEX: usize = 1;
 const WRITES_PER_PROBE: u64 = 2;
 /// Of an hour's history: samples, the hour and, once a day, the day.
 const WRITES_PER_HOUR_OF_HISTORY: u64 = 3;
-/// Of those, with one probe: samples and the hour.
-const WRITES_AT_ONCE_OF_HISTORY: u64 = 2;
-/// The alert component notes at each `sweep_interval` that it is awake: its ledger under the
-/// lease, and the lease given back. Then it tells the deadman.
+/// Of those, with one probe.
+const WRITES_AT_ONCE_OF_HISTORY: u64 = 1;
+/// The alert component notes once a minute, or more rarely where it runs more rarely, that it
+/// is awake: its ledger under the lease, and the lease given back. Then it tells the deadman.
+const NOTES_PER_HOUR: u64 = 60;
 const WRITES_PER_NOTE: u64 = 2;
 
 impl Demand {
@@ -81,17 +82,15 @@ impl Demand {
     }
 
     fn add_alert(&mut self, component: &Resolved<'_>, target: Target) {
-        let get = |key: &str| component.variables.get(key).cloned();
-        let notes = per_hour(AlertSettings::read(&get).rules.sweep_interval);
         if component.text("deadman_url").is_some() {
-            self.requests_per_hour += notes;
-            self.requests_per_hour_worst += notes;
+            self.requests_per_hour += NOTES_PER_HOUR;
+            self.requests_per_hour_worst += NOTES_PER_HOUR;
         }
         self.keys += KEYS_OF_ALERT;
         if !target.limits().lists_keys {
             self.keys += KEYS_OF_INDEX;
         }
-        self.writes_per_hour += notes * WRITES_PER_NOTE;
+        self.writes_per_hour += NOTES_PER_HOUR * WRITES_PER_NOTE;
         self.writes_at_once += WRITES_PER_NOTE;
     }
 }
