@@ -137,7 +137,6 @@ mod tests {
                 "# what is written by `watchbell manifest` goes there\n",
                 false,
             ),
-            ("# Written by `watchbell manifests`\n", false),
             (
                 "# Calls: written by `watchbell schedule --target x`\n",
                 false,
