@@ -259,9 +259,8 @@ impl Written {
         self.dir.path().join(name)
     }
 
-    /// A command of `watchbell` with its arguments, in the directory, and where its standard
-    /// output goes.
-    fn run(&self, line: &str) -> Answer {
+    /// `watchbell` with these arguments, in the directory.
+    fn command(&self, line: &str) -> Command {
         let mut words = line.split(' ');
         let mut command = Command::new(&*WATCHBELL);
         command
@@ -269,7 +268,11 @@ impl Written {
             .args(["--variable", "headscale_host=hs.example.com"])
             .args(words)
             .current_dir(self.dir.path());
-        Answer::of(&mut command)
+        command
+    }
+
+    fn run(&self, line: &str) -> Answer {
+        Answer::of(&mut self.command(line))
     }
 }
 
@@ -299,10 +302,16 @@ fn what_watchbell_has_not_written_is_not_written_over() {
     assert_eq!(answer.exit, 1, "{answer:?}");
     let left: Vec<_> = fs::read_dir(there.at("k8s")).unwrap().flatten().collect();
     assert_eq!(left.len(), 1, "nothing of it: {left:?}");
-    // What it has written itself it writes anew.
+    // What it has written itself it writes anew, and the same into a directory that it has to
+    // make as into one that is there.
+    let write = || {
+        let answer = there.run("manifest --target akamai --output new/spin.toml");
+        assert_eq!(answer.exit, 0, "{answer:?}");
+        fs::read_to_string(there.at("new/spin.toml")).unwrap()
+    };
+    let first = write();
+    assert_eq!(write(), first);
     for line in [
-        "manifest --target akamai --output new/spin.toml",
-        "manifest --target akamai --output new/spin.toml",
         "schedule --target akamai -f new --output calls",
         "schedule --target akamai -f new --output calls",
         "kustomize --image example.com/w:1 --output base",
@@ -314,8 +323,7 @@ fn what_watchbell_has_not_written_is_not_written_over() {
     }
     let file = there.at("new/spin.toml");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-    let again = there.run("manifest --target akamai --output new/spin.toml");
-    assert_eq!(again.exit, 0, "{again:?}");
+    write();
     let mode = fs::metadata(&file).unwrap().permissions().mode();
     assert_eq!(
         mode & 0o777,
@@ -392,16 +400,10 @@ fn output_that_cannot_be_written_is_no_success() {
         "schedule --target akamai",
         "validate",
     ] {
-        let mut words = line.split(' ');
-        let mut command = Command::new(&*WATCHBELL);
-        command
-            .arg(words.next().unwrap())
-            .args(["--variable", "headscale_host=hs.example.com"])
-            .args(words)
-            .current_dir(there.dir.path())
-            .stdout(fs::File::options().write(true).open("/dev/full").unwrap());
-        let output = command.stderr(Stdio::piped()).spawn().unwrap();
-        let output = output.wait_with_output().unwrap();
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut command = there.command(line);
+        command.stdout(full).stderr(Stdio::piped());
+        let output = command.spawn().unwrap().wait_with_output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{line}: {said}");
         let want = "writing to standard output: ";

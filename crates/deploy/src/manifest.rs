@@ -30,7 +30,7 @@ pub struct Wish {
     pub every: Option<Duration>,
     /// Try checks that open sockets also where none are promised.
     pub sockets: bool,
-    /// The directory that it is for, which exists; the hand-written one's where not given.
+    /// The directory that it is for; the hand-written one's where not given.
     pub directory: Option<PathBuf>,
 }
 

@@ -166,6 +166,26 @@ fn writing_again_changes_nothing() {
 }
 
 #[test]
+fn a_directory_that_is_yet_to_be_made_has_the_same_paths() {
+    let folder = tempfile::tempdir_in(root().join("crates/deploy")).unwrap();
+    let directory = folder.path().join("yet/to-be-made");
+    let written = || {
+        let wish = Wish {
+            directory: Some(directory.clone()),
+            ..wish(Target::Akamai)
+        };
+        write(&shipped(&[]), &wish).unwrap().text
+    };
+    let before = written();
+    fs::create_dir_all(&directory).unwrap();
+    assert_eq!(before, written());
+    assert!(
+        before.contains("source = \"../../../../../target/"),
+        "{before}"
+    );
+}
+
+#[test]
 fn elsewhere_paths_lead_back_to_the_sources() {
     let folder = tempfile::tempdir_in(root().join("crates/deploy")).unwrap();
     for target in Target::ALL {

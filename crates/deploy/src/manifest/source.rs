@@ -59,7 +59,7 @@ impl Source {
     /// The given one, absolute, or the manifest's own.
     pub fn directory(&self, given: Option<&Path>) -> PathBuf {
         let own = || self.path.parent().unwrap_or(Path::new("")).to_path_buf();
-        given.map_or_else(own, |g| std::fs::canonicalize(g).unwrap_or(g.to_path_buf()))
+        given.map_or_else(own, real)
     }
 
     /// The finding where the hand-written manifest has its key, or the nearest table around
@@ -87,6 +87,16 @@ impl Source {
         let line = before.matches('\n').count() + 1 + self.skipped;
         u32::try_from(line).ok()
     }
+}
+
+/// The real path. Of a directory that is yet to be made, below that of what is there.
+fn real(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let real = path.ancestors().find_map(|above| {
+        let below = path.strip_prefix(above).ok()?;
+        Some(std::fs::canonicalize(above).ok()?.join(below))
+    });
+    real.unwrap_or(path)
 }
 
 enum Step<'a> {
