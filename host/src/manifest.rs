@@ -1,6 +1,6 @@
 //! `watchbell manifest`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -55,7 +55,10 @@ pub fn main(args: &ManifestArgs) -> anyhow::Result<ExitCode> {
         target: args.target,
         every: args.every,
         sockets: args.sockets,
-        directory: args.output.as_deref().map(directory),
+        directory: args
+            .output
+            .as_deref()
+            .map(|file| output::directory(file).to_owned()),
     };
     match write(&options, &wish) {
         Ok(written) => {
@@ -70,13 +73,6 @@ pub fn main(args: &ManifestArgs) -> anyhow::Result<ExitCode> {
             refuse(args, &findings)?;
             Ok(ExitCode::from(validate::EXIT_ERRORS))
         }
-    }
-}
-
-fn directory(file: &Path) -> PathBuf {
-    match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
     }
 }
 

@@ -58,10 +58,7 @@ pub fn file(path: &Path, text: &str) -> anyhow::Result<()> {
         Place::Ours(mode) => Some(mode),
         Place::Device => return fs::write(path, text).with_context(writing),
     };
-    let dir = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let dir = directory(path);
     fs::create_dir_all(dir).with_context(|| format!("making the directory {dir:?}"))?;
     let mut file = tempfile::Builder::new()
         .permissions(Permissions::from_mode(READABLE))
@@ -73,6 +70,14 @@ pub fn file(path: &Path, text: &str) -> anyhow::Result<()> {
     }
     file.persist(path).with_context(writing)?;
     Ok(())
+}
+
+/// Where a file lies.
+pub fn directory(file: &Path) -> &Path {
+    match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// What has the name now.
